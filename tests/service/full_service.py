@@ -101,7 +101,7 @@ async def seen(store_: Any) -> list[Any]:
         [await store_.meta(key) for key in ("token_key", "url", "time", "service")],
         await store_.apps(),
         await store_.secrets(),
-        [await store_.channel(hash_of(f"token{number}")) for number in range(CHANNELS)],
+        [await store_.channels([hash_of(f"token{number}")]) for number in range(CHANNELS)],
         await store_.unwanted(),
         [asdict(entry) for each in entries for entry in each],
         await store_.stored_bodies([entry.sequence for each in entries for entry in each]),

@@ -208,7 +208,7 @@ async def test_1_4_503_a_broken_store(world: World, monkeypatch: pytest.MonkeyPa
         raise StateUnavailable("the disk is gone")
 
     monkeypatch.setattr(Channels, "known", lambda *_: None)
-    monkeypatch.setattr(Channels, "find", fail)
+    monkeypatch.setattr(Channels, "find_all", fail)
     answer = await world.post()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
 

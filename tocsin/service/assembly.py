@@ -19,6 +19,7 @@ from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.page.page_parts import make_page
 from tocsin.service.page.page_routes import StatusPage
 from tocsin.service.routing import OtherRoutes
+from tocsin.service.senders.channel_lookups import ChannelLookups
 from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.judged_heads import JudgedHeads
 from tocsin.service.senders.oauth import TokenEndpoint
@@ -78,7 +79,8 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
         counters.of_nodes = node.totals
     followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, known.now)
     notifications = WnsContext(
-        dispatcher, devices, bodies, limits, counters, followers, JudgedHeads(tokens.is_verified)
+        *(dispatcher, devices, bodies, limits, counters, followers, JudgedHeads(tokens.is_verified)),
+        ChannelLookups(dispatcher),
     )
     endpoint = TokenEndpoint(known.registrations, tokens, bodies, wall, limits, counters)
     hub = HubService(

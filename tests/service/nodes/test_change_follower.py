@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -169,15 +169,15 @@ async def test_what_is_read_while_it_changes_is_not_remembered(
     assert isinstance(granted, Grant)
     token = token_of_uri(granted.uri)
     assert token is not None
-    original = other.store.channel
+    original = other.store.channels
 
-    async def slow(token_hash: bytes) -> object:
-        row = await original(token_hash)
+    async def slow(hashes: Sequence[bytes]) -> object:
+        rows = await original(hashes)
         await one.channels.revoke("device", "app")
         await other.follower.look()
-        return row
+        return rows
 
-    monkeypatch.setattr(other.store, "channel", slow)
+    monkeypatch.setattr(other.store, "channels", slow)
     await other.channels.kept(token)
     monkeypatch.undo()
     assert other.channels.known(token) is None

@@ -77,10 +77,10 @@ class MemoryServiceStore:
         self._secrets = {key: each for key, each in self._secrets.items() if each.client_id != client_id}
         self._apps.pop(client_id, None)
 
-    async def channel(self, token_hash: bytes) -> ChannelRow | None:
-        """Return the channel whose token has this SHA-256, or None."""
+    async def channels(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+        """Return the channels whose tokens have these SHA-256s."""
         await checkpoint()
-        return self._channels.get(token_hash)
+        return {each: self._channels[each] for each in hashes if each in self._channels}
 
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
         """Return the channels of an app on a device that are neither revoked nor expired."""

@@ -28,13 +28,13 @@ async def test_everything_outlives_the_process(opening: Opening) -> None:
         assert await store.meta("key") == b"value"
         assert await store.apps() == [APP]
         assert await store.secrets() == [SECRET]
-        assert await store.channel(b"hash") == CHANNEL
+        assert await store.channels([b"hash"]) == {b"hash": CHANNEL}
 
 
 async def test_what_is_not_there_is_none(store: ServiceStore) -> None:
     """An unknown key and an unknown hash are no errors."""
     assert await store.meta("key") is None
-    assert await store.channel(b"hash") is None
+    assert await store.channels([b"hash"]) == {}
 
 
 async def test_a_value_is_replaced(store: ServiceStore) -> None:
@@ -87,7 +87,7 @@ async def test_live_channels_are_neither_revoked_nor_expired_nor_anothers(store:
         await store.add_channel(channel)
     await store.revoke([others[0]])
     assert await store.live_channels("device", "app", now=50.0) == [CHANNEL]
-    assert await store.channel(b"revoked") == evolve(others[0], revoked=True)
+    assert await store.channels([b"revoked"]) == {b"revoked": evolve(others[0], revoked=True)}
 
 
 async def test_pruning_forgets_what_expired_before(store: ServiceStore) -> None:
@@ -95,8 +95,8 @@ async def test_pruning_forgets_what_expired_before(store: ServiceStore) -> None:
     await store.add_channel(evolve(CHANNEL, expires=99.0))
     await store.add_channel(evolve(CHANNEL, hash=b"kept", name="kept"))
     await store.prune_channels(before=100.0)
-    assert await store.channel(b"hash") is None
-    assert await store.channel(b"kept") is not None
+    assert await store.channels([b"hash"]) == {}
+    assert await store.channels([b"kept"])
 
 
 async def test_a_failed_write_takes_no_other_with_it(store: ServiceStore) -> None:

@@ -95,5 +95,5 @@ async def test_what_stands_against_a_notification_is_of_a_kind(
         async def fail(*_: object) -> None:
             raise StateUnavailable("the disk is gone")
 
-        monkeypatch.setattr(Channels, "find", fail)
+        monkeypatch.setattr(Channels, "find_all", fail)
         assert await dispatcher.admit(client_id, token) == Refusal(RefusalKind.STORE_UNREADABLE)

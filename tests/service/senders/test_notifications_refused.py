@@ -128,7 +128,7 @@ async def test_a_broken_store_is_503(world: World, monkeypatch: pytest.MonkeyPat
         raise StateUnavailable("/secret/path cannot be used")
 
     monkeypatch.setattr(Channels, "known", lambda *_: None)
-    monkeypatch.setattr(Channels, "find", fail)
+    monkeypatch.setattr(Channels, "find_all", fail)
     answer = await world.post()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert answer.reason == "The service cannot read its store just now: send the request again"

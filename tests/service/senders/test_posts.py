@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import ChannelFault, Channels
 from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.wns_exchange import WnsExchange
 from tocsin.service.web.answering_side import AnsweringSide
 from tocsin.service.web.shared_state import MOST
@@ -115,12 +116,12 @@ async def test_of_a_body_that_is_too_long_the_rest_is_not_kept(sender: Sender, m
     """While its channel is looked up it is not refused yet, and a sender may have sent a MiB; then it is."""
     found, may_look = anyio.Event(), anyio.Event()
     kept: list[int] = []
-    find, take = Channels.find, WnsExchange.take
+    find_all, take = Channels.find_all, WnsExchange.take
 
-    async def wait(self: Channels, token: str) -> ChannelRow | ChannelFault:
+    async def wait(self: Channels, tokens: Sequence[str]) -> list[ChannelRow | ChannelFault]:
         found.set()
         await may_look.wait()
-        return await find(self, token)
+        return await find_all(self, tokens)
 
     def watch(self: WnsExchange, part: bytes) -> None:
         take(self, part)
@@ -129,7 +130,7 @@ async def test_of_a_body_that_is_too_long_the_rest_is_not_kept(sender: Sender, m
             may_look.set()
 
     monkeypatch.setattr(Channels, "known", lambda *_: None)
-    monkeypatch.setattr(Channels, "find", wait)
+    monkeypatch.setattr(Channels, "find_all", wait)
     monkeypatch.setattr(WnsExchange, "take", watch)
     head, _, body = sender.request(bytes(1_000_000)).partition(b"\r\n\r\n")
     sender.writer.write(head + b"\r\n\r\n")
@@ -152,12 +153,12 @@ async def test_posts_sent_ahead_are_answered_in_order(sender: Sender) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "outcome"),
-    [(DEFAULTS, "dropped"), (TOAST, "received")],
+    ("headers", "outcome", "waits"),
+    [(DEFAULTS, "dropped", 1), (TOAST, "received", 2)],
     ids=["raw", "toast"],
 )
 async def test_what_the_device_left_behind_is_stored_or_dropped(
-    sender: Sender, headers: dict[str, str], outcome: str
+    sender: Sender, headers: dict[str, str], outcome: str, waits: int
 ) -> None:
     """Where the device leaves before it acknowledges, what may wait is stored, and the sender hears what became of it."""
     sender.post(b"body", headers)
@@ -168,7 +169,7 @@ async def test_what_the_device_left_behind_is_stored_or_dropped(
     sender.post(b"body", headers)
     status, told, _ = await sender.answer()
     assert (status, told["x-wns-status"]) == (200, outcome)
-    assert len(sender.tasks) == 2  # it has to wait, as far as it is known, for the store
+    assert len(sender.tasks) == waits  # for the store: what was pushed and may not be stored does not
 
 
 async def test_what_speaks_against_a_post_is_said(sender: Sender) -> None:
@@ -222,9 +223,22 @@ async def test_a_sender_that_leaves_takes_nothing_back(sender: Sender) -> None:
         assert (await read_raw(reader))[0] == 200
 
 
-@pytest.mark.parametrize("where", ["__init__", "complete", "_look_up"])
-async def test_a_defect_of_ours_is_answered_for(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+@pytest.mark.parametrize(
+    ("owner", "where", "is_known"),
+    [
+        (WnsExchange, "__init__", True),
+        (WnsExchange, "complete", True),
+        (WnsExchange, "_admit", False),
+        (Dispatcher, "admit_all", False),
+    ],
+)
+async def test_a_defect_of_ours_is_answered_for(  # noqa: PLR0917  # fixtures and cases
+    sender: Sender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    owner: type,
+    where: str,
+    is_known: bool,
 ) -> None:
     """With 500, at whatever point it is; it is logged once, and the next connection is served."""
 
@@ -232,10 +246,10 @@ async def test_a_defect_of_ours_is_answered_for(
         raise RuntimeError("a defect")
 
     request = sender.request(b"body")
-    if where == "_look_up":
+    if not is_known:
         request = request.replace(b"/w/?token=", b"/w/?token=x")
     with monkeypatch.context() as patch:
-        patch.setattr(WnsExchange, where, fail)
+        patch.setattr(owner, where, fail)
         for _ in range(2):
             async with connected(sender.world.service.port) as (reader, writer):
                 writer.write(request)

@@ -6,7 +6,7 @@ The command that lists them is ``tocsin.cli.channels``.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from enum import Enum, auto, unique
@@ -252,9 +252,12 @@ class Channels:
 
     async def kept(self, token: str) -> ChannelRow | None:
         """Return the channel with that token, ended ones included; None where none is kept."""
+        token_hash = self._hash_of(token)
+        return self._found.get(token_hash) or (await self._load([token_hash])).get(token_hash)
+
+    def _hash_of(self, token: str) -> bytes:
         token_hash = hash_of(token)
-        token_hash = self._lent.get(token_hash, token_hash)
-        return self._found.get(token_hash) or await self._load(token_hash)
+        return self._lent.get(token_hash, token_hash)
 
     def fault_of(self, channel: ChannelRow | None) -> ChannelFault | None:
         """Return why a channel leads nowhere; None where it may be used."""
@@ -266,19 +269,25 @@ class Channels:
 
     async def find(self, token: str) -> ChannelRow | ChannelFault:
         """Return the channel with that token, or why it leads nowhere."""
-        channel = await self.kept(token)
-        fault = self.fault_of(channel)
-        return fault or channel or ChannelFault.UNKNOWN
+        return (await self.find_all([token]))[0]
 
-    async def _load(self, token_hash: bytes) -> ChannelRow | None:
+    async def find_all(self, tokens: Sequence[str]) -> list[ChannelRow | ChannelFault]:
+        """Return for each token the channel, or why it leads nowhere; what is not known is read together."""
+        hashes = [self._hash_of(token) for token in tokens]
+        known = {each: self._found[each] for each in hashes if each in self._found}
+        unknown = list(dict.fromkeys(each for each in hashes if each not in known))
+        if unknown:
+            known |= await self._load(unknown)
+        channels = [known.get(each) for each in hashes]
+        return [self.fault_of(channel) or channel or ChannelFault.UNKNOWN for channel in channels]
+
+    async def _load(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
         before = self._revocations, self._forgotten
-        channel = await self._store.channel(token_hash)
-        if channel is not None and before == (
-            self._revocations,
-            self._forgotten,
-        ):  # else it may have been revoked since
-            self._cache(channel)
-        return channel
+        channels = await self._store.channels(hashes)
+        if before == (self._revocations, self._forgotten):  # else they may have been revoked since
+            for channel in channels.values():
+                self._cache(channel)
+        return channels
 
     def _cache(self, channel: ChannelRow) -> None:
         self._found.pop(channel.hash, None)

@@ -44,7 +44,6 @@ class PostgresServiceStore:
     def __init__(self, database: PostgresDatabase, url: str) -> None:
         self._database = database
         self._read = database.read
-        self._by_hash = GatheredReads(self._channels_of)
         self._by_device = GatheredReads(self._stored_for)
         self.hubs = PostgresHubStore(database)
         """What is kept of notification hubs."""
@@ -126,11 +125,8 @@ class PostgresServiceStore:
             Statement("DELETE FROM apps WHERE client_id = $1", gone),
         )
 
-    async def channel(self, token_hash: bytes) -> ChannelRow | None:
-        """Return the channel with that token."""
-        return await self._by_hash.get(token_hash)
-
-    async def _channels_of(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+    async def channels(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+        """Return the channels whose tokens have these SHA-256s, ended ones included, by those."""
         channels = await self._channels("hash = ANY($1::bytea[])", list(hashes))
         return {channel.hash: channel for channel in channels}
 

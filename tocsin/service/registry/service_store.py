@@ -125,8 +125,8 @@ class ServiceStore(Protocol):
         """
         ...
 
-    async def channel(self, token_hash: bytes) -> ChannelRow | None:
-        """Return the channel whose token has this SHA-256, ended ones included, or None."""
+    async def channels(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+        """Return the channels whose tokens have these SHA-256s, ended ones included, by those; at most 256 are asked for."""
         ...
 
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:

@@ -71,7 +71,6 @@ class SqliteServiceStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._by_hash = GatheredReads(self._channels_of)
         self._by_device = GatheredReads(self._stored_for)
         self.hubs = SqliteHubStore(database)
         """What is kept of notification hubs."""
@@ -145,11 +144,8 @@ class SqliteServiceStore:
             ("DELETE FROM apps WHERE client_id = ?", [(client_id,)]),
         )
 
-    async def channel(self, token_hash: bytes) -> ChannelRow | None:
-        """Return the channel with that token."""
-        return await self._by_hash.get(token_hash)
-
-    async def _channels_of(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+    async def channels(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+        """Return the channels whose tokens have these SHA-256s, ended ones included, by those."""
         sql = f"SELECT {_CHANNEL} FROM channels WHERE hash IN ({_marks(hashes)})"  # noqa: S608 - question marks
         channels = [channel_of_row(row) for row in await self._database.read(sql, hashes)]
         return {channel.hash: channel for channel in channels}

@@ -9,7 +9,7 @@ No header and no status is known here. A way in asks in this order: :meth:`Dispa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tocsin.protocol.errors import StateUnavailable
@@ -91,11 +91,22 @@ class Dispatcher:
 
     async def admit(self, client_id: str, channel_token: str) -> ChannelRow | Refusal:
         """Return the channel of that token, if the app may use it and use it now, or why not; it may have to be read from the store."""
+        return (await self.admit_all([(client_id, channel_token)]))[0]
+
+    async def admit_all(self, asked: Sequence[tuple[str, str]]) -> list[ChannelRow | Refusal]:
+        """Do so for several: what has to be read is read together.
+
+        :param asked: a client id and a channel's token each.
+        """
         try:
-            channel = await self._channels.find(channel_token)
+            channels = await self._channels.find_all([token for _, token in asked])
         except StateUnavailable as failure:
             self._recurring.log(logger, logging.WARNING, "find", "a channel could not be looked up: %s", failure)
-            return Refusal(RefusalKind.STORE_UNREADABLE)
+            return [Refusal(RefusalKind.STORE_UNREADABLE) for _ in asked]
+        pairs = zip(asked, channels, strict=True)
+        return [self._may_use(client_id, channel) for (client_id, _), channel in pairs]
+
+    def _may_use(self, client_id: str, channel: ChannelRow | ChannelFault) -> ChannelRow | Refusal:
         if isinstance(channel, ChannelFault):
             return _CHANNEL_FAULTS[channel]
         if channel.client_id != client_id:

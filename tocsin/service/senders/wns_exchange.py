@@ -32,6 +32,7 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.logs import message_id, trace
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.senders.channel_lookups import ChannelLookup, ChannelLookups
 from tocsin.service.senders.dispatch import Dispatcher, outcome
 from tocsin.service.senders.judged_heads import JudgedHeads
 from tocsin.service.senders.request_ids import RequestIds
@@ -69,6 +70,7 @@ class WnsContext:
     counters: Counters
     followers: Followers
     heads: JudgedHeads
+    lookups: ChannelLookups
     request_ids: RequestIds = field(factory=RequestIds)
 
 
@@ -159,15 +161,18 @@ class WnsExchange:
             token = token_of(query)
         channel = around.dispatcher.admit_known(client_id, token)
         if channel is None:
-            self._start(partial(self._look_up, client_id, token or ""))
+            lookup = ChannelLookup(client_id, token or "", self._found, self._fail)
+            around.lookups.add(lookup, request.sender.start)
             return None
         return self._admit(channel)
 
-    async def _look_up(self, client_id: str, token: str) -> None:
-        channel = await self._around.dispatcher.admit(client_id, token)
-        refusal = None if self._is_answered else self._admit(channel)  # it may have been given up
-        if refusal is not None:
-            self._answer(refusal)
+    def _found(self, channel: ChannelRow | Refusal) -> None:
+        try:
+            refusal = None if self._is_answered else self._admit(channel)  # it may have been given up
+            if refusal is not None:
+                self._answer(refusal)
+        except Exception:  # noqa: BLE001  # one request's fault, which is logged: others were looked up with it
+            self._fail()
 
     def _admit(self, channel: ChannelRow | Refusal) -> WnsRefusal | None:
         """Go on with the channel, once it is found."""
@@ -313,11 +318,15 @@ class WnsExchange:
         try:
             await work()
         except Exception:  # noqa: BLE001  # one request's fault, which is logged
-            found = traceback.format_exc()
-            recurring = self._request.sender.shared.recurring
-            recurring.log(logger, logging.ERROR, found, "answering a request failed: %s", found)
-            self._is_answered = True
-            answer_failure(self._request)
+            self._fail()
+
+    def _fail(self) -> None:
+        """Answer for a fault of ours, which is being handled, and log it."""
+        found = traceback.format_exc()
+        recurring = self._request.sender.shared.recurring
+        recurring.log(logger, logging.ERROR, found, "answering a request failed: %s", found)
+        self._is_answered = True
+        answer_failure(self._request)
 
     def _mark(self) -> None:
         """Let what is logged from here bear the id and the trace."""
