@@ -52,18 +52,22 @@ class Costs:
     """``bench nodes``: a post that is stored, the node's part."""
     stored_database: float = 146.0
     """``bench nodes``."""
-    visit: float = 640.0
+    fetched: float = 810.0
+    """``bench engines``: what is stored and handed over to its device when that comes, besides the visit."""
+    fetched_database: float = 209.0
+    """``bench engines``; it is erased with that."""
+    visit: float = 670.0
     """``bench scale``: a device that comes and goes, without TLS, the node's part."""
-    visit_database: float = 120.0
+    visit_database: float = 123.0
     """``bench scale``."""
-    idle: float = 2.1
+    idle: float = 2.2
     """``bench scale``: a connected device, a second."""
-    renewal_database: float = 1_750.0
+    renewal_database: float = 2_000.0
     """``bench scale``: the lease of a node, and what it looks for, a second."""
     neighbour_database: float = 4.5
     """By hand: what that takes more for each other node, whose lease it reads."""
     memory: float = 10_000.0
-    """``bench scale``: bytes of a connected device, half of them of the kernel, without TLS."""
+    """``bench scale``, and as much of the kernel by hand: bytes of a connected device, without TLS."""
     channel: float = 505.0
     """``bench nodes``: bytes of the database for a channel, its share of the indexes included, as below."""
     device: float = 290.0
@@ -78,7 +82,8 @@ class Machine:
 
     cores: int = 1
     """A process uses one."""
-    busy: float = 0.6
+    busy: float = 0.4
+    """By these costs; a process that is so busy uses more of a core, as ``docs/scaling.md`` says."""
     memory: float = 4e9
     connections: int = 50_000
     """That one process holds at most."""
@@ -109,18 +114,19 @@ class Fleet:
         return found
 
     def node_load(self, connected: float, posts: float, connects: float, *, nodes: int) -> float:
-        """Return the cores that all nodes together use; what is stored is pushed once as well."""
+        """Return the cores that all nodes together use; what is stored is fetched once."""
         costs, here = self.costs, connected / self.devices
         elsewhere = (nodes - 1) / nodes
         pushed = posts * here * (costs.pushed + elsewhere * costs.forwarded)
-        stored = posts * (1 - here) * (costs.stored + costs.pushed)
+        stored = posts * (1 - here) * (costs.stored + costs.fetched)
         return (pushed + stored + connects * costs.visit + connected * costs.idle) / 1e6
 
     def database_load(self, connected: float, posts: float, connects: float, *, nodes: int) -> float:
-        """Return the cores that the database uses; to erase what is stored takes as much as to store it."""
+        """Return the cores that the database uses."""
         costs, stored = self.costs, posts * (1 - connected / self.devices)
         asked = nodes * (costs.renewal_database + nodes * costs.neighbour_database)
-        return (2 * stored * costs.stored_database + connects * costs.visit_database + asked) / 1e6
+        written = stored * (costs.stored_database + costs.fetched_database)
+        return (written + connects * costs.visit_database + asked) / 1e6
 
     def back(self, connected: float, posts: float, connects: float, *, nodes: int) -> float:
         """Return the seconds in which all other nodes greet the devices of one that is lost."""

@@ -16,6 +16,7 @@ from bench.serving import SETTINGS
 _STEPS = 5
 _LEAVE = 5.0  # seconds in which a service has forgotten devices that have left
 _SPARE = 500  # descriptors that a process needs besides those of devices
+_IDLE = ("idle CPU %", "idle database CPU %")
 _VISIT = ("visit CPU µs", "visit database CPU µs")
 
 
@@ -73,7 +74,7 @@ def idle(options: Options, devices: int, seconds: float, *, with_engine: bool = 
                 points.append((connected, resident(service.pid) * 1024))
             connecting, came = monotonic() - begin, [*map(cpu_seconds, pids)]
             sleep(seconds)
-            before = cpu_seconds(service.pid)
+            before = [*map(cpu_seconds, pids)]
             sleep(seconds)
             stayed = [*map(cpu_seconds, pids)]
             held = resident(service.pid)
@@ -83,7 +84,7 @@ def idle(options: Options, devices: int, seconds: float, *, with_engine: bool = 
     visits = zip(_VISIT, first, came, stayed, gone, strict=False)
     return {
         "KiB a device": slope(points),
-        "idle CPU %": 100 * (stayed[0] - before) / seconds,
+        **{name: 100 * (b - a) / seconds for name, a, b in zip(_IDLE, before, stayed, strict=False)},
         "connected/s": devices / connecting,
         "given back %": 100 * given_back,
         **{name: 1e6 * (b - a + d - c) / devices for name, a, b, c, d in visits},
