@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import Any, Final
 
 from attrs import frozen
 
 from bench import device_channels
-from bench.framework import Contestant, Options, Report, Row, Sample, in_ms, measure, ratio
+from bench.framework import Contestant, Options, Report, Row, Sample, in_ms, measure, open_files, ratio
 from bench.http_load import CONNECTIONS, Target, closed_loop
 from bench.load import BODY
 from bench.meter import Meter
@@ -24,6 +25,8 @@ CHANNELS: Final = 10_000
 """Each of a device of its own, none of which is connected."""
 
 _WARM: Final = 2_000  # posts before the clock starts
+_LEAVE: Final = 5.0  # seconds in which it is written down that devices have left
+_SPARE: Final = 500  # descriptors that a process needs besides those of devices
 
 ENGINES: Final = ("SQLite", "PostgreSQL")
 
@@ -35,6 +38,11 @@ class Node:
     process: Process
     targets: list[Target]
     server: int | None
+    port: int
+
+    def used(self) -> list[float]:
+        """Return the CPU seconds of the service and of its database server so far."""
+        return [cpu_seconds(self.process.pid), 0.0 if self.server is None else cpu_seconds(self.server)]
 
 
 def run(options: Options) -> Report:
@@ -73,8 +81,9 @@ def _node(options: Options, engine: str) -> Iterator[Node]:
             asyncio.run(device_channels.prefill_engine(database.url, channels))
             how = ["engine", str(state), options.loops[0], database.url]
         process = stack.enter_context(started("bench.serving", *how))
-        targets = device_channels.targets(process.line(), channels, storable=True)
-        yield Node(process, targets, None if database is None else database.pid)
+        found = process.line()
+        targets = device_channels.targets(found, channels, storable=True)
+        yield Node(process, targets, None if database is None else database.pid, found["port"])
 
 
 def _stored(options: Options, engine: str) -> Sample:
@@ -84,15 +93,14 @@ def _stored(options: Options, engine: str) -> Sample:
         found = _posted(node, seconds, folder)
         alone = wrk_anew(node.targets, seconds, folder, connections=1)
     assert not alone["errors"], alone
-    return found | in_ms("alone", alone)
+    return found | in_ms("alone", alone) | _fetched(options, engine)
 
 
 def _posted(node: Node, seconds: int, folder: Path) -> Sample:
-    meter = Meter(node.process.pid)
-    before = 0.0 if node.server is None else cpu_seconds(node.server)
+    meter, before = Meter(node.process.pid), node.used()[1]
     found: dict[str, Any] = wrk_anew(node.targets, seconds, folder)
     assert not found["errors"], found
-    database = 0.0 if node.server is None else cpu_seconds(node.server) - before
+    database = node.used()[1] - before
     costs = meter.found(found["requests"], None, found["cpu"])
     return {
         "posts/s": found["requests"] / found["seconds"],
@@ -100,3 +108,24 @@ def _posted(node: Node, seconds: int, folder: Path) -> Sample:
         **costs,
         "database CPU µs": 1e6 * database / found["requests"],
     }
+
+
+def _fetched(options: Options, engine: str) -> Sample:
+    """Return what a notification costs that waits for its device when that comes: beside a device that comes for nothing."""
+    with open_files(CHANNELS + _SPARE), _node(options, engine) as node:
+        nothing = _visited(options, node, 0)
+        asyncio.run(closed_loop(node.targets, len(node.targets)))
+        one = _visited(options, node, len(node.targets))
+    names = ("fetch CPU µs", "fetch database CPU µs")
+    return {name: 1e6 * (a - b) / len(node.targets) for name, a, b in zip(names, one, nothing, strict=True)}
+
+
+def _visited(options: Options, node: Node, waiting: int) -> list[float]:
+    """Have all devices come, get what waits for them, and go; return the CPU seconds that this takes."""
+    before = node.used()
+    with started("bench.prompt_devices", "tocsin", str(node.port), str(len(node.targets))) as devices:
+        devices.line()
+        devices.tell(waiting)
+        assert devices.line()["count"] == waiting
+    sleep(options.sized(1, 0) * _LEAVE)
+    return [after - begun for after, begun in zip(node.used(), before, strict=True)]

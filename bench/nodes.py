@@ -15,7 +15,7 @@ from bench import device_channels
 from bench.framework import Contestant, Options, Report, Sample, in_ms, measure, ratio
 from bench.http_load import CONNECTIONS, Target, closed_loop
 from bench.load import BODY
-from bench.postgres import Postgres, pgbench, postgres
+from bench.postgres import Postgres, bytes_a_row, pgbench, postgres
 from bench.processes import Process, cpu_seconds, started
 from bench.wrk import wrk_anew
 
@@ -119,6 +119,7 @@ def _posted(
         **{name: 1e6 * cpu / posts for name, cpu in costs.items()},
         "senders CPU µs": 1e6 * senders / posts,
         **in_ms("answer", _worse(found)),
+        **bytes_a_row(database, "channels", "devices", "stored"),
     }
 
 

@@ -42,26 +42,38 @@ class People:
 
 @frozen
 class Costs:
-    """µs of one core of the machine that ``docs/scaling.md`` names, with the command of each figure; bytes where it says so."""
+    """µs of one core of the machine that ``docs/scaling.md`` names, by the command of each figure; bytes where it says so."""
 
     pushed: float = 127.0
-    """A post to a device that is connected to the node, with its acknowledgement."""
-    forwarded: float = 35.0
-    """What a post to a device of another node takes besides, of both nodes together."""
-    stored: float = 150.0
-    """A post that is stored: the node's part."""
-    stored_database: float = 60.0
-    connected: float = 700.0
-    """A device that comes, TLS included: the node's part."""
-    connected_database: float = 60.0
-    idle: float = 1.5
-    """A connected device, a second."""
-    memory: float = 40_000.0
-    """Bytes of a connected device, the kernel's part and TLS included."""
-    channel: float = 400.0
-    """Bytes of the database for a device and its channel, indexes included."""
-    row: float = 900.0
-    """Bytes of the database for a stored notification of 256 bytes, indexes included."""
+    """``bench spread``: a post to a device that is connected to the node, with its acknowledgement."""
+    forwarded: float = 36.0
+    """``bench nodelink``: what a post to a device of another node takes besides, of both nodes together."""
+    stored: float = 428.0
+    """``bench nodes``: a post that is stored, the node's part."""
+    stored_database: float = 146.0
+    """``bench nodes``."""
+    fetched: float = 760.0
+    """``bench engines``: what is stored and handed over to its device when that comes, besides the visit."""
+    fetched_database: float = 230.0
+    """``bench engines``; it is erased with that."""
+    visit: float = 670.0
+    """``bench scale``: a device that comes and goes, without TLS, the node's part."""
+    visit_database: float = 123.0
+    """``bench scale``."""
+    idle: float = 2.2
+    """``bench scale``: a connected device, a second."""
+    renewal_database: float = 2_000.0
+    """``bench scale``: the lease of a node, and what it looks for, a second."""
+    neighbour_database: float = 4.5
+    """By hand: what that takes more for each other node, whose lease it reads."""
+    memory: float = 10_000.0
+    """``bench scale``, and as much of the kernel by hand: bytes of a connected device, without TLS."""
+    channel: float = 505.0
+    """``bench nodes``: bytes of the database for a channel, its share of the indexes included, as below."""
+    device: float = 290.0
+    """``bench nodes``: bytes of the database for a device's row."""
+    row: float = 655.0
+    """``bench nodes``: bytes of the database for a stored notification of 256 bytes."""
 
 
 @frozen
@@ -70,10 +82,13 @@ class Machine:
 
     cores: int = 1
     """A process uses one."""
-    busy: float = 0.6
+    busy: float = 0.4
+    """By these costs; a process that is so busy uses more of a core, as ``docs/scaling.md`` says."""
     memory: float = 4e9
     connections: int = 50_000
     """That one process holds at most."""
+    back: float = 4.5
+    """Seconds in which the other nodes greet all devices of one that is lost."""
 
 
 @frozen
@@ -99,26 +114,36 @@ class Fleet:
         return found
 
     def node_load(self, connected: float, posts: float, connects: float, *, nodes: int) -> float:
-        """Return the cores that all nodes together use."""
+        """Return the cores that all nodes together use; what is stored is fetched once."""
         costs, here = self.costs, connected / self.devices
         elsewhere = (nodes - 1) / nodes
         pushed = posts * here * (costs.pushed + elsewhere * costs.forwarded)
-        stored = posts * (1 - here) * costs.stored
-        return (pushed + stored + connects * costs.connected + connected * costs.idle) / 1e6
+        stored = posts * (1 - here) * (costs.stored + costs.fetched)
+        return (pushed + stored + connects * costs.visit + connected * costs.idle) / 1e6
 
-    def database_load(self, connected: float, posts: float, connects: float) -> float:
-        """Return the cores that the database uses; what is stored is erased once."""
-        stored = posts * (1 - connected / self.devices)
-        return (2 * stored * self.costs.stored_database + 2 * connects * self.costs.connected_database) / 1e6
+    def database_load(self, connected: float, posts: float, connects: float, *, nodes: int) -> float:
+        """Return the cores that the database uses."""
+        costs, stored = self.costs, posts * (1 - connected / self.devices)
+        asked = nodes * (costs.renewal_database + nodes * costs.neighbour_database)
+        written = stored * (costs.stored_database + costs.fetched_database)
+        return (written + connects * costs.visit_database + asked) / 1e6
+
+    def back(self, connected: float, posts: float, connects: float, *, nodes: int) -> float:
+        """Return the seconds in which all other nodes greet the devices of one that is lost."""
+        spare = (nodes - 1) * self.machine.cores - self.node_load(connected, posts, connects, nodes=nodes)
+        return connected / nodes * self.costs.visit / 1e6 / spare if spare > 0 else math.inf
 
     def nodes_for(self, connected: float, posts: float, connects: float) -> int:
-        """Return how many nodes suffice while one of them is missing."""
-        machine = self.machine
+        """Return how many nodes suffice while one of them is missing, and for its devices to be back soon."""
+        machine, minute = self.machine, (connected, posts, connects)
         by_count = connected / min(machine.connections, machine.memory / self.costs.memory)
-        nodes = max(math.ceil(by_count), 1)
-        while self.node_load(connected, posts, connects, nodes=nodes + 1) > nodes * machine.cores * machine.busy:
+        nodes = max(math.ceil(by_count), 1) + 1
+        while (
+            self.node_load(*minute, nodes=nodes) > (nodes - 1) * machine.cores * machine.busy
+            or self.back(*minute, nodes=nodes) > machine.back
+        ):
             nodes += 1
-        return nodes + 1
+        return nodes
 
 
 def _poisson(chance: Random, mean: float) -> float:
@@ -138,7 +163,7 @@ def after_a_loss(fleet: Fleet, nodes: int, connected: float, spare: float, chanc
     lost = connected / nodes
     played = min(int(lost) or 1, _PLAYED)
     weight = lost / played
-    a_greeting = weight * fleet.costs.connected / 1e6 / max(spare, 1e-9)
+    a_greeting = weight * fleet.costs.visit / 1e6 / max(spare, 1e-9)
     policy = ReconnectPolicy()
     coming = [(policy.wait(1, chance.random()), 1) for _ in range(played)]
     heapq.heapify(coming)
@@ -174,12 +199,12 @@ def _planned(fleet: Fleet, chance: Random) -> Sample:
     busiest = max(day, key=lambda minute: fleet.node_load(*minute, nodes=10))
     connected = busiest[0]
     nodes = fleet.nodes_for(*busiest)
-    loads = sorted(fleet.database_load(*minute) for minute in day)
+    loads = sorted(fleet.database_load(*minute, nodes=nodes) for minute in day)
     used = fleet.node_load(*busiest, nodes=nodes)
     spare = (nodes - 1) * fleet.machine.cores - used
     back = after_a_loss(fleet, nodes, connected, spare, chance)
     away = fleet.devices - connected
-    kept = fleet.devices * fleet.costs.channel + away * fleet.people.stored * fleet.costs.row
+    kept = fleet.devices * (fleet.costs.channel + fleet.costs.device) + away * fleet.people.stored * fleet.costs.row
     return {
         "nodes": float(nodes),
         "connected at most": connected,

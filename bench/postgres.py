@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -11,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
 
+import asyncpg
 from attrs import frozen
 
-from bench.framework import Missing, Options
+from bench.framework import Missing, Options, Sample
 from bench.servers import HOST, free_port, program, server
 
 _LOOK = 0.02  # seconds between two looks whether it takes connections
@@ -70,6 +72,20 @@ def pgbench(at: Postgres, script: str, seconds: int, folder: Path, clients: int 
     found = re.search(r"tps = ([\d.]+) ", done.stdout)
     assert found, done.stdout
     return float(found[1])
+
+
+def bytes_a_row(at: Postgres, *tables: str) -> Sample:
+    """Return how many bytes a row of each of Tocsin's tables takes, its share of the indexes included."""
+
+    async def look() -> Sample:
+        link = await asyncpg.connect(at.url)
+        try:
+            asked = "SELECT pg_total_relation_size('tocsin.{0}')::float / greatest(count(*), 1) FROM tocsin.{0}"
+            return {f"bytes of {each}": await link.fetchval(asked.format(each)) for each in tables}
+        finally:
+            await link.close()
+
+    return asyncio.run(look())
 
 
 def _programs() -> Path:
