@@ -119,9 +119,9 @@ async def open_node(
         recurring, limits, counters = RepeatLog(), Limits(ServiceSettings(), anyio.current_time), Counters()
         follower = ChangeFollower(store.changes, recurring)
         await follower.begin()
-        apps = await Apps.load(store, clock, shared=True)
+        apps = await Apps.load(store, clock)
         channels = Channels(store, apps, "http://host:1", clock)
-        hubs = await Hubs.load(store.hubs, apps, clock, shared=True)
+        hubs = await Hubs.load(store.hubs, apps, clock)
         here = devices.of(name)
         dispatcher = Dispatcher(channels, await AccessTokens.load(store, apps, clock), here, limits, clock)
 

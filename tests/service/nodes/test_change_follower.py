@@ -64,10 +64,10 @@ async def open_registry(url: str, clock: Clock) -> AsyncIterator[Registry]:
         recurring = RepeatLog()
         follower = ChangeFollower(store.changes, recurring)
         await follower.begin()
-        apps = await Apps.load(store, clock, shared=True)
+        apps = await Apps.load(store, clock)
         registry = Registry(
             *(store, apps, await AccessTokens.load(store, apps, clock), Channels(store, apps, "http://host:1", clock)),
-            await Hubs.load(store.hubs, apps, clock, shared=True),
+            await Hubs.load(store.hubs, apps, clock),
             *(await UnwantedPushes.load(store, recurring), follower),
         )
         apps.on_removed = registry.orphaned.update

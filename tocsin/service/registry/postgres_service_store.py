@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from attrs import asdict, astuple
 
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres, read_postgres
-from tocsin.persistence.postgres_statements import ArrayStatement, Statement
+from tocsin.persistence.postgres_statements import ArrayStatement, Link, Statement
 from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.nodes.lease import LeaseTerms
@@ -22,12 +23,14 @@ from tocsin.service.registry.postgres_hub_store import PostgresHubStore
 from tocsin.service.registry.postgres_node_store import open_postgres_nodes
 from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS, arrays
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
-from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
+from tocsin.service.registry.service_store import NO_APPS, PATIENCE, SEARCHED, AppRow, ChannelRow, KeptApps, SecretRow
 
 _ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({arrays(1, *ENTRY_KINDS, 'text', 'bytea')}) WHERE true"  # noqa: S608 - constants
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
 _ORPHANED: Final = "NOT revoked AND expires > $1 AND client_id NOT IN (SELECT client_id FROM apps)"
+_APPS: Final = "SELECT client_id, name, remote_id, family FROM apps"
+_SECRETS: Final = "SELECT hash, client_id, created, expires FROM secrets"
 _CHANNEL: Final = "hash, name, client_id, app, device, expires, revoked"
 _COUNT_BY_APP: Final = (
     "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
@@ -81,22 +84,18 @@ class PostgresServiceStore:
 
     async def apps(self) -> list[AppRow]:
         """Return all registered apps."""
-        return [
-            AppRow(*row)
-            for row in await self._read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
-        ]
+        return [AppRow(*row) for row in await self._read(f"{_APPS} ORDER BY name")]
 
     async def secrets(self) -> list[SecretRow]:
         """Return all secrets, the oldest first."""
-        rows = await self._read(
-            "SELECT hash, client_id, created, expires FROM secrets ORDER BY created, expires IS NULL"
-        )
+        rows = await self._read(f"{_SECRETS} ORDER BY created, expires IS NULL")
         return [SecretRow(*row) for row in rows]
 
-    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow], was: KeptApps = NO_APPS) -> None:
         """Keep an app with these secrets, and no others; one of its name with another id is there by mistake."""
         other = [(app.name, app.client_id)]  # of a registration that failed, although it is on disk
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             Statement(
                 "DELETE FROM secrets WHERE client_id IN (SELECT client_id FROM apps WHERE name = $1 AND client_id <> $2)",
                 other,
@@ -114,13 +113,14 @@ class PostgresServiceStore:
             ),
         )
 
-    async def remove_app(self, client_id: str) -> None:
+    async def remove_app(self, client_id: str, was: KeptApps) -> None:
         """Forget an app with its secrets, and what is stored for its channels; these stay until they would have ended.
 
         So each of their devices can be told, whenever it is there.
         """
         gone = [(client_id,)]
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             Statement("DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = $1)", gone),
             Statement("DELETE FROM secrets WHERE client_id = $1", gone),
             Statement("DELETE FROM apps WHERE client_id = $1", gone),
@@ -285,6 +285,13 @@ class PostgresServiceStore:
     async def _devices(self, where: str, *parameters: Any) -> set[str]:
         rows = await self._read(f"SELECT DISTINCT device FROM {where}", *parameters)  # noqa: S608 - constants
         return {device for (device,) in rows}
+
+
+async def _are_kept(was: KeptApps, link: Link) -> bool:
+    """Tell whether the apps and secrets are those, and let none change them until the transaction has ended."""
+    await link.execute("LOCK TABLE apps, secrets IN SHARE ROW EXCLUSIVE MODE")
+    apps = frozenset(AppRow(*from_kept(row)) for row in await link.fetch(_APPS))
+    return was == KeptApps(apps, frozenset(SecretRow(*from_kept(row)) for row in await link.fetch(_SECRETS)))
 
 
 def _erasing(sequences: Sequence[int]) -> ArrayStatement:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,7 +19,7 @@ from tocsin.protocol.service.offline_queue import Entry
 from tocsin.service.registry.gathered_reads import GatheredReads
 from tocsin.service.registry.hub_tables import TABLES
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
-from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
+from tocsin.service.registry.service_store import NO_APPS, PATIENCE, SEARCHED, AppRow, ChannelRow, KeptApps, SecretRow
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
 NAME = "service.db"
@@ -63,6 +65,8 @@ _COUNT_BY_APP = (
     "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
     " ON c.client_id = a.client_id AND c.revoked = 0 AND c.expires > ? GROUP BY a.client_id ORDER BY a.name"
 )
+_APPS = "SELECT client_id, name, remote_id, family FROM apps"
+_SECRETS = "SELECT hash, client_id, created, expires FROM secrets"
 _CHANNEL = "hash, name, client_id, app, device, expires, revoked"
 
 
@@ -100,20 +104,19 @@ class SqliteServiceStore:
 
     async def apps(self) -> list[AppRow]:
         """Return all registered apps."""
-        rows = await self._database.read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
+        rows = await self._database.read(f"{_APPS} ORDER BY name")
         return [AppRow(*row) for row in rows]
 
     async def secrets(self) -> list[SecretRow]:
         """Return all secrets, the oldest first."""
-        rows = await self._database.read(
-            "SELECT hash, client_id, created, expires FROM secrets ORDER BY created, expires IS NULL"
-        )
+        rows = await self._database.read(f"{_SECRETS} ORDER BY created, expires IS NULL")
         return [SecretRow(*row) for row in rows]
 
-    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow], was: KeptApps = NO_APPS) -> None:
         """Keep an app with these secrets, and no others; one of its name with another id is there by mistake."""
         other = [(app.name, app.client_id)]  # of a registration that failed, although it is on disk
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             (
                 "DELETE FROM secrets WHERE client_id IN (SELECT client_id FROM apps WHERE name = ? AND client_id <> ?)",
                 other,
@@ -131,12 +134,13 @@ class SqliteServiceStore:
             ),
         )
 
-    async def remove_app(self, client_id: str) -> None:
+    async def remove_app(self, client_id: str, was: KeptApps) -> None:
         """Forget an app with its secrets, and what is stored for its channels; these stay until they would have ended.
 
         So each of their devices can be told, whenever it is there.
         """
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             (
                 "DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = ?)",
                 [(client_id,)],
@@ -317,6 +321,12 @@ class SqliteServiceStore:
         )
         await self._database.write((f"DELETE FROM stored WHERE ({_EXPIRED}) OR {_ENDED}", [(now, now, now)]))  # noqa: S608 - constants
         return expired, both - expired
+
+
+def _are_kept(was: KeptApps, cursor: sqlite3.Cursor) -> bool:
+    """Tell whether the apps and secrets are those."""
+    apps = frozenset(AppRow(*row) for row in cursor.execute(_APPS).fetchall())
+    return was == KeptApps(apps, frozenset(SecretRow(*row) for row in cursor.execute(_SECRETS).fetchall()))
 
 
 def _marks(values: Sequence[object]) -> str:
