@@ -329,7 +329,7 @@ class TestThisNode:
             a.standing.good = False
             payload = payload_of(notification)
             assert not a.devices.push_now(CHANNEL, payload, notification, lambda _: None)
-            assert await a.devices.push(CHANNEL, payload, notification) is PushResult.NOT_STORED
+            assert await a.devices.push(CHANNEL, payload, notification) is PushResult.LAPSED
             assert payload.id not in device.ids
 
     @pytest.mark.parametrize("known", [False, True])
