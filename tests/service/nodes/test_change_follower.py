@@ -17,6 +17,7 @@ from tests.persistence.postgres_server import PostgresServer
 from tests.service.hub.hub_world import open_hub
 from tests.service.world import Clock
 from tocsin.protocol.errors import IllegalCall, StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.nodes.device_row import RowChange
 from tocsin.protocol.service.nodes.lease_row import Joining
@@ -416,6 +417,8 @@ async def test_what_a_device_does_not_want_stays_while_it_is_connected_anywhere(
     assert isinstance(change, RowChange)
     await other.unwanted.prune(lambda _: False)
     assert await one.store.unwanted() == {"device": NO_TOASTS}
+    with pytest.raises(ChangedMeanwhile):  # as where it comes after that was looked for
+        await other.store.forget_unwanted("device")
     home = change.row.home
     assert home is not None
     await one.store.nodes.clear("device", home, joined.lease.number)

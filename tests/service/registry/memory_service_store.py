@@ -162,6 +162,12 @@ class MemoryServiceStore:
         await checkpoint()
         return self._unwanted.keys() - {channel.device for channel in self._channels.values()}
 
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent."""
+        if device not in await self.unwanting_without_channels():
+            raise ChangedMeanwhile
+        del self._unwanted[device]
+
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
         await checkpoint()

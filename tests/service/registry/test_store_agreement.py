@@ -173,6 +173,11 @@ class BothServiceStores(RuleBasedStateMachine):
         """The last word counts, whatever it names."""
         self.both(lambda store: store.set_unwanted(device, unwanted))
 
+    @rule(device=st.sampled_from(["d1", "d2", "d3"]), writer=WRITERS)
+    def a_device_is_forgotten(self, device: str, writer: int) -> None:
+        """Where it has no channel, and does not want something."""
+        self.both(lambda store: store.forget_unwanted(device), writer)
+
     @rule()
     def the_stores_are_closed_and_opened(self) -> None:
         """The one that is kept is opened anew; the store in memory just goes on."""

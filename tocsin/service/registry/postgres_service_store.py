@@ -11,7 +11,7 @@ from typing import Any, Final
 from attrs import asdict, astuple
 
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres, read_postgres
-from tocsin.persistence.postgres_statements import ArrayStatement, Link, Statement
+from tocsin.persistence.postgres_statements import ArrayStatement, Link, Statement, touching
 from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.nodes.lease import LeaseTerms
@@ -32,6 +32,10 @@ _ORPHANED: Final = "NOT revoked AND expires > $1 AND client_id NOT IN (SELECT cl
 _APPS: Final = "SELECT client_id, name, remote_id, family FROM apps"
 _SECRETS: Final = "SELECT hash, client_id, created, expires FROM secrets"
 _CHANNEL: Final = "hash, name, client_id, app, device, expires, revoked"
+_WITHOUT_CHANNELS: Final = (
+    "NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)"
+    " AND NOT EXISTS (SELECT FROM devices d WHERE d.device = u.device AND d.lease IS NOT NULL)"
+)
 _COUNT_BY_APP: Final = (
     "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
     " ON c.client_id = a.client_id AND NOT c.revoked AND c.expires > $1 GROUP BY a.client_id ORDER BY a.name"
@@ -214,9 +218,12 @@ class PostgresServiceStore:
 
     async def unwanting_without_channels(self) -> set[str]:
         """Return the devices that do not want something, and have no channel, not even one that has ended; none that is connected to a node."""
-        without_channels = "NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)"
-        elsewhere = "EXISTS (SELECT FROM devices d WHERE d.device = u.device AND d.lease IS NOT NULL)"
-        return await self._devices(f"unwanted u WHERE {without_channels} AND NOT {elsewhere}")
+        return await self._devices(f"unwanted u WHERE {_WITHOUT_CHANNELS}")
+
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent, that has no channel still."""
+        sql = f"DELETE FROM unwanted u WHERE u.device = $1 AND {_WITHOUT_CHANNELS}"  # noqa: S608 - a constant
+        await self._database.write_where(touching(sql, (device,)))
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""

@@ -212,6 +212,13 @@ class ServiceStore(Protocol):
         """Return the devices that do not want something, and have no channel, not even one that has ended."""
         ...
 
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent.
+
+        :raises ChangedMeanwhile: it is none of :meth:`unwanting_without_channels` any more.
+        """
+        ...
+
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers, in one transaction.
 

@@ -13,7 +13,7 @@ import anyio
 from attrs import asdict, astuple
 
 from tocsin.persistence.database import Database, open_database, read_database
-from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
+from tocsin.persistence.sqlite_connection import COMMIT_COUNTER, touching
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.service.registry.gathered_reads import GatheredReads
@@ -61,6 +61,7 @@ _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expire
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
 _ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
 _ORPHANED = "revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps)"
+_WITHOUT_CHANNELS = "device NOT IN (SELECT device FROM channels)"
 _COUNT_BY_APP = (
     "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
     " ON c.client_id = a.client_id AND c.revoked = 0 AND c.expires > ? GROUP BY a.client_id ORDER BY a.name"
@@ -249,10 +250,13 @@ class SqliteServiceStore:
 
     async def unwanting_without_channels(self) -> set[str]:
         """Return the devices that do not want something, and have no channel, not even one that has ended."""
-        rows = await self._database.read(
-            "SELECT device FROM unwanted WHERE device NOT IN (SELECT device FROM channels)"
-        )
+        rows = await self._database.read(f"SELECT device FROM unwanted WHERE {_WITHOUT_CHANNELS}")  # noqa: S608 - a constant
         return {device for (device,) in rows}
+
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent, that has no channel still."""
+        sql = f"DELETE FROM unwanted WHERE device = ? AND {_WITHOUT_CHANNELS}"  # noqa: S608 - a constant
+        await self._database.write_where(touching(sql, (device,)))
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
