@@ -170,6 +170,17 @@ async def test_a_hub_may_be_for_an_app_of_another_node(nodes: list[Node]) -> Non
     assert (await nodes[1].hubs.add("hub", "contoso")).app == "contoso"
 
 
+async def test_the_last_secret_is_the_newest_whatever_the_clocks_say(nodes: list[Node], url: str) -> None:
+    """Also where that of the node that gave it is behind."""
+    await nodes[0].apps.add("contoso")
+    async with open_postgres_store(url) as store:
+        behind = Clock()
+        behind.time -= 60
+        last = await (await Apps.load(store, behind)).rotate("contoso")
+    await nodes[0].apps.reload()
+    assert nodes[0].apps.recall("contoso", last.client_secret) == last
+
+
 async def test_who_loses_again_and_again_is_told_so(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing is in doubt."""
     await nodes[0].apps.add("contoso")
