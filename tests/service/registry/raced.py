@@ -16,7 +16,7 @@ _WAITING = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_data
 async def raced(url: str, holding: str, *calls: Callable[[], Awaitable[Any]]) -> list[Any]:
     """Hold what all calls have to write, until each of them has read, decided, and waits with its write; then let them go on in their order.
 
-    :param holding: SQL that takes the locks; it is rolled back.
+    :param holding: SQL that takes the locks; it is rolled back. Calls that need not wait for each other may then go on in another order.
     :return: what each call has returned or raised, in their order.
     """
     results: list[Any] = [None] * len(calls)
