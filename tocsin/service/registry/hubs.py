@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from anyio import Lock
 from attrs import evolve, field, frozen
 
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound, StateUnavailable
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
 from tocsin.protocol.hub.hub_name import check_hub_name
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.text import quoted
@@ -98,13 +98,9 @@ class Hubs:
         async with self._changing:
             return await decided(read_and_change)
 
-    def check_current(self) -> None:
-        """See that what is known of hubs is as the store has it.
-
-        :raises StateUnavailable: that is not known just now.
-        """
-        if not self._apps.is_current():
-            raise StateUnavailable("this node does not know just now what others have changed")
+    def is_current(self) -> bool:
+        """Tell whether what is known of hubs is as the store has it; one of several nodes may say no."""
+        return self._apps.is_current()
 
     def named(self, name: str) -> HubRow | None:
         """Return the hub of that name, in whatever case; None where there is none."""
