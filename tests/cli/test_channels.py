@@ -13,6 +13,7 @@ import pytest
 
 from tests.persistence.payloads import payload
 from tests.processes import call
+from tests.service.registry.kept import kept_apps
 from tocsin.cli.table import ago, aligned
 from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Changes, StoredChannel
@@ -67,7 +68,7 @@ async def test_of_a_service_they_are_counted_by_app(tmp_path: Path) -> None:
     end = time.time() + DAY
     async with open_store(tmp_path) as store:
         await store.save_app(AppRow("id1", "mail", "r1", ""), [])
-        await store.save_app(AppRow("id2", "chat", "r2", ""), [])
+        await store.save_app(AppRow("id2", "chat", "r2", ""), [], await kept_apps(store))
         for number, (device, expires, revoked) in enumerate(
             [("d1", end, False), ("d1", end, False), ("d2", end, False), ("d3", end, True), ("d4", 1.0, False)]
         ):

@@ -11,7 +11,7 @@ from enum import Enum, auto
 import pytest
 
 from tocsin.persistence import database
-from tocsin.persistence.sqlite_connection import Statement, WriterConnection
+from tocsin.persistence.sqlite_connection import Guarded, Statement, WriterConnection
 
 
 class Fault(Enum):
@@ -57,7 +57,7 @@ class Faults:
                     raise _failure(Fault.BEFORE)
                 return super().open()
 
-            def transact(self, statements: Sequence[Statement], number: int) -> None:
+            def transact(self, statements: Sequence[Statement | Guarded], number: int) -> None:
                 faults.held.wait()
                 faults.commits += 1
                 faults.groups.append(len(statements))

@@ -23,6 +23,7 @@ from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_medium import WRITERS
 from tocsin.persistence.postgres_statements import ArrayStatement, Link, Procedure, Statement, Step
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.kernel.durability import RecoveryPolicy
 
 SHORT = 0.3
@@ -223,6 +224,28 @@ class TestConnection:
             await opened.write(make(2))
             await opened.write(make(3))
         assert await numbers(server, url) == [1, 2, 3]
+
+    @pytest.mark.parametrize("is_so", [True, False])
+    async def test_whether_a_decision_was_still_good_is_known_though_the_answer_is_lost(
+        self, server: PostgresServer, url: str, lossy: LossySocket, is_so: bool
+    ) -> None:
+        """The commit is there, and so is what it was run from: that is not asked again."""
+        attempts: list[int] = []
+
+        async def holds(link: Link) -> bool:
+            attempts.append(1)
+            await link.execute("INSERT INTO number VALUES (1)")
+            lossy.loss = Loss.ANSWER
+            return is_so
+
+        async with open_postgres(self._through(server, url), [TABLES], patience=PATIENCE) as opened:
+            if is_so:
+                await opened.write_where(holds)
+            else:
+                with pytest.raises(ChangedMeanwhile):
+                    await opened.write_where(holds)
+        assert attempts == [1]
+        assert await numbers(server, url) == [1]
 
     async def test_a_pulled_cable_is_told_in_time(self, server: PostgresServer, url: str, lossy: LossySocket) -> None:
         """Writes and reads wait no longer than their patience; afterwards all is well."""

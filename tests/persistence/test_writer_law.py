@@ -18,7 +18,7 @@ from tests.persistence.virtual_loop import VirtualLoop
 from tests.protocol.tables import erase
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.medium import Ended
-from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
+from tocsin.persistence.sqlite_connection import ConnectionPair, Guarded, Statement
 from tocsin.persistence.sqlite_medium import SqliteMedium
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
@@ -71,10 +71,10 @@ class PlayedDisk:
             failed = failure
         asyncio.get_running_loop().call_later(self.takes, ended, result, failed)
 
-    def transact(self, statements: list[Statement], number: int) -> None:
+    def transact(self, statements: list[Statement | Guarded], number: int) -> None:
         """Run a transaction."""
         self.takes = TAKES
-        words = sorted(sql for sql, _ in statements)
+        words = sorted(each[0] for each in statements if isinstance(each, tuple))
         self.note(f"runs {' '.join(words)}")
         if WRONG in words:
             raise failure(sqlite3.SQLITE_CONSTRAINT)

@@ -14,7 +14,7 @@ from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescripti
 from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.platform.unwanted import Unwanted
-from tocsin.service.registry.hub_store import HubKeyRow, HubRow, MessageRow, Retry
+from tocsin.service.registry.hub_store import HubKeyRow, HubRow, InstallationRow, MessageRow, Retry
 from tocsin.service.registry.moved_tables import MADE, TABLES
 from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, hash_of
 from tocsin.service.registry.sqlite_service_store import open_store
@@ -72,9 +72,9 @@ async def _fill_hub(store: Any) -> None:
         await store.hubs.save_registration(
             7, RegistrationDescription(f"r{number}", uri, ("tag", f"tag{number}"), 1, None, template)
         )
-    await store.hubs.remove_registration(7, "r4")  # its number is not given again
+    await store.hubs.remove_registration(7, "r4", 1)  # its number is not given again
     part = RegistrationDescription("part", "http://127.0.0.1:4000/w/?token=token1", ("tag",), 1, installation="i")
-    await store.hubs.save_installation(7, "i", '{"pushChannel": "x"}', 3, [part], 8e9)
+    await store.hubs.save_installation(7, InstallationRow("i", '{"pushChannel": "x"}', 3, 8e9), [part])
     message = MessageRow(1, "m", 7, Phase.SCHEDULED, "windows", "tag", (("a", "b"),), b"\0", 1.0, ("u",), 8e9)
     await store.hubs.add_message(message)
     await store.hubs.save_progress(message, [Retry("m", 3, 1, 5.0)], [], [])

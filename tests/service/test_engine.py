@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
@@ -12,10 +14,11 @@ from aiohttp import ClientSession
 from tests.persistence.postgres_server import PostgresServer, safe_server
 from tests.processes import PATIENCE
 from tests.service.away import CACHE, store
+from tests.service.registry.raced import raced
 from tests.service.world import KEY, World, dial, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.control import ask_or_perform
-from tocsin.service.engine import count_by_app
+from tocsin.service.engine import Engine, NodeMemory, count_by_app
 from tocsin.service.moving import move_service
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.node_file import NODE_FILE, read_node
@@ -104,6 +107,19 @@ async def test_nodes_that_say_other_urls_are_told(tmp_path: Path, url: str, capl
     assert [each[:96] for each in warned] == [
         "channels lead to https://new.example from now on, those from before to https://push.example: bot"
     ]
+
+
+async def test_first_nodes_that_say_other_urls_are_told(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Though they start in one moment, and neither finds a URL."""
+    caplog.set_level(logging.WARNING)
+    async with open_postgres_store(url) as one, open_postgres_store(url) as other:
+        engines = [Engine(store, cast("NodeMemory", None), store) for store in (one, other)]
+        urls = ["https://push.example", "https://new.example"]
+        keeping = [partial(engine.keep_url, url) for engine, url in zip(engines, urls, strict=True)]
+        assert await raced(url, "LOCK TABLE meta IN SHARE MODE", *keeping) == [None, None]
+        kept = (await one.meta("url") or b"").decode()
+    told = [record.getMessage() for record in caplog.records if record.name == "tocsin.service.engine"]
+    assert any(f"channels lead to {kept} from now on" in each for each in told)
 
 
 async def test_a_folder_is_of_one_engine(tmp_path: Path, url: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.processes import PATIENCE
 from tests.service.away import BADGE, CACHE, TOAST, back, drain, post, store
 from tests.service.devices.test_offline_store import channel, ids_of, keep
+from tests.service.registry.kept import kept_apps
 from tests.service.world import OTHER_KEY, Clock, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.offline_queue import Depths, Phase
@@ -90,7 +91,7 @@ async def test_what_was_stored_for_a_removed_app_is_not_counted_for_ever(
     await store.add_channel(channel())
     await keep(offline, "a", "b")
     later = await OfflineStore.load(store, Depths(), clock)
-    await store.remove_app("client")
+    await store.remove_app("client", await kept_apps(store))
     assert (later.kept, later.has("d1")) == (2, True)
     await later.prune()
     assert (later.kept, later.has("d1")) == (0, False)

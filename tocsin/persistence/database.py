@@ -17,6 +17,7 @@ from tocsin.persistence.failure_words import in_words
 from tocsin.persistence.place import Place
 from tocsin.persistence.sqlite_connection import (
     ConnectionPair,
+    Guarded,
     ReaderConnection,
     Statement,
     WriterConnection,
@@ -25,6 +26,7 @@ from tocsin.persistence.sqlite_connection import (
 from tocsin.persistence.sqlite_medium import SqliteMedium
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.tasks import Completion, task_group
 
 APPLICATION_ID = 0x544F4353  # "TOCS"; SQLite keeps it in the header of the file
@@ -69,7 +71,7 @@ class Database:
             return await self._reading.run(partial(self._reader.read, sql, parameters))
         raise StateUnavailable(f"{self._path} could not be read within {self._patience:g} s")
 
-    async def write(self, *statements: Statement) -> None:
+    async def write(self, *statements: Statement | Guarded) -> None:
         """Run the statements in one transaction; when this returns, they are on disk.
 
         Writes that wait at the same time share a transaction, unless one of them is wrong. After a failure that may
@@ -81,7 +83,19 @@ class Database:
         """
         await self.begin_write(*statements)
 
-    def begin_write(self, *statements: Statement) -> Completion:
+    async def write_where(self, holds: Callable[[sqlite3.Cursor], object], *statements: Statement) -> None:
+        """Run the statements in one transaction as :meth:`write` does, where what they were decided from is still so.
+
+        :param holds: as of :class:`Guarded`.
+        :raises ChangedMeanwhile: it is not so any more; nothing was written.
+        :raises StateUnavailable: as with :meth:`write`.
+        """
+        guarded = Guarded(holds, statements)
+        await self.write(guarded)
+        if not guarded.is_done:
+            raise ChangedMeanwhile
+
+    def begin_write(self, *statements: Statement | Guarded) -> Completion:
         """Begin to run statements as :meth:`write` does, and return the end of that.
 
         :raises StateUnavailable: as :meth:`write`, where that is known at once.

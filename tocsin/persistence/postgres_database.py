@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -15,10 +15,11 @@ from tocsin.persistence.postgres_connection import OPEN_FOR, bounded, check_serv
 from tocsin.persistence.postgres_medium import PostgresMedium
 from tocsin.persistence.postgres_migrations import migrate, version_of
 from tocsin.persistence.postgres_readers import Readers, Rows
-from tocsin.persistence.postgres_statements import Link, Step
+from tocsin.persistence.postgres_statements import Guarded, Link, Statement, Step
 from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,18 @@ class PostgresDatabase:
             the statements may be there all the same.
         """
         await self._writer.write(statements)
+
+    async def write_where(self, holds: Callable[[Link], Awaitable[object]], *statements: Statement) -> None:
+        """Run the statements in one transaction as :meth:`write` does, where what they were decided from is still so.
+
+        :param holds: as of :class:`Guarded`.
+        :raises ChangedMeanwhile: it is not so any more; nothing was written.
+        :raises StateUnavailable: as with :meth:`write`.
+        """
+        guarded = Guarded(holds, [statement for statement in statements if statement.rows])
+        await self.write(guarded)
+        if not guarded.is_done:
+            raise ChangedMeanwhile
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
-from attrs import frozen
+from attrs import define, frozen
 
 from tocsin.persistence.postgres_text import to_kept
 
@@ -64,4 +64,29 @@ class Procedure:
         await self.do(link)
 
 
-Step = Statement | ArrayStatement | Procedure
+@define(eq=False)
+class Guarded:
+    """Statements that are run only where what they were decided from is still so; the others of the transaction are run all the same.
+
+    ``holds`` sees to that with the connection, and has it stay so until the transaction has ended, by a row or a lock.
+    """
+
+    holds: Callable[[Link], Awaitable[object]]
+    statements: Sequence[Statement]
+    is_done: bool = False
+    """Whether they were run; known once the transaction is there."""
+
+    async def run(self, link: Link) -> None:
+        """Run them, or none of them."""
+        self.is_done = bool(await self.holds(link))
+        for statement in self.statements if self.is_done else ():
+            await statement.run(link)
+
+
+def touching(sql: str, row: Row) -> Callable[[Link], Awaitable[object]]:
+    """Return the condition that a change touches a row; where it does, it is made by that."""
+    values = [to_kept(value) for value in row]
+    return lambda link: link.fetchval(f"{sql} RETURNING true", *values)
+
+
+Step = Statement | ArrayStatement | Procedure | Guarded

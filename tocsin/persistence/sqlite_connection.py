@@ -6,19 +6,38 @@ All of it waits for the disk: it is for threads (:mod:`tocsin.persistence.disk_t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import EAGAIN
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 
 from tocsin.persistence.place import Displaced, Place
 
 Statement = tuple[str, Sequence[Sequence[Any]]]
 """SQL and the rows of parameters that it is to be run with."""
+
+
+@define(eq=False)
+class Guarded:
+    """Statements that are run only where what they were decided from is still so; the others of the transaction are run all the same.
+
+    ``holds`` sees to that with the cursor of the transaction.
+    """
+
+    holds: Callable[[sqlite3.Cursor], object]
+    statements: Sequence[Statement]
+    is_done: bool = False
+    """Whether they were run; known once the transaction is there."""
+
+
+def touching(sql: str, row: Sequence[Any]) -> Callable[[sqlite3.Cursor], object]:
+    """Return the condition that a change touches a row; where it does, it is made by that."""
+    return lambda cursor: cursor.execute(sql, row).rowcount > 0
+
 
 COMMIT_COUNTER = (
     "CREATE TABLE commit_counter (last INTEGER NOT NULL)",
@@ -95,7 +114,7 @@ class WriterConnection:
         finally:
             connection.rollback()
 
-    def transact(self, statements: Sequence[Statement], number: int) -> None:
+    def transact(self, statements: Sequence[Statement | Guarded], number: int) -> None:
         """Run statements as one transaction with a number; of what fails nothing is left in this connection.
 
         :raises sqlite3.Error: a statement or the commit failed; a commit that failed may be on disk all the same.
@@ -105,11 +124,13 @@ class WriterConnection:
         cursor = connection.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            for sql, rows in statements:
-                if len(rows) == 1:  # as with a payload that comes alone: in three quarters of the time
-                    cursor.execute(sql, rows[0])
+            for statement in statements:
+                if isinstance(statement, Guarded):
+                    statement.is_done = bool(statement.holds(cursor))
+                    for each in statement.statements if statement.is_done else ():
+                        _run(cursor, *each)
                 else:
-                    cursor.executemany(sql, rows)
+                    _run(cursor, *statement)
             cursor.execute(_COUNT, (number,))
             cursor.execute("COMMIT")
         except BaseException:
@@ -241,6 +262,13 @@ class ConnectionPair:
     def _fold(self) -> None:
         if not self.writer.fold_log():
             raise BlockingIOError(EAGAIN, "another program reads it")
+
+
+def _run(cursor: sqlite3.Cursor, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    if len(rows) == 1:  # as with a payload that comes alone: in three quarters of the time
+        cursor.execute(sql, rows[0])
+    else:
+        cursor.executemany(sql, rows)
 
 
 def connect(path: Path) -> sqlite3.Connection:

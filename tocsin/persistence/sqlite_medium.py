@@ -9,7 +9,7 @@ from pathlib import Path
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import sentence
 from tocsin.persistence.medium import Ended
-from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
+from tocsin.persistence.sqlite_connection import ConnectionPair, Guarded, Statement
 from tocsin.protocol.kernel.durability import Event, classify
 
 LENGTHEN_AFTER = 8
@@ -31,7 +31,7 @@ class SqliteMedium:
         self._connections = connections
         self._commits = 0
 
-    def transact(self, statements: list[Statement], number: int, ended: Ended) -> None:
+    def transact(self, statements: list[Statement | Guarded], number: int, ended: Ended) -> None:
         """Run statements as one transaction with a number."""
         self._thread.submit(partial(self._connections.writer.transact, statements, number), ended)
 

@@ -58,11 +58,11 @@ class Engine:
 
         :raises StateUnavailable: it could not be kept.
         """
-        before = await self.store.meta(URL_KEY)
+        before = await self.store.meta_or_set(URL_KEY, url.encode())
         if before == url.encode():
             return
         await self.store.set_meta(URL_KEY, url.encode())
-        if self.shared is not None and before is not None:
+        if self.shared is not None:
             logger.warning(
                 "channels lead to %s from now on, those from before to %s: both have to lead to this service, and all of its"
                 " nodes to be given the same --public-url",

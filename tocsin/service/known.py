@@ -103,7 +103,7 @@ async def open_known(
             await engine.joined()
             follower = ChangeFollower(shared.changes, recurring)
             await follower.begin()
-        registrations = await Apps.load(store, now, shared=shared is not None)
+        registrations = await Apps.load(store, now)
         if node is not None and follower is not None:
             registrations.is_current = node.follow_with(follower)
         tokens = await AccessTokens.load(store, registrations, now)
@@ -114,7 +114,7 @@ async def open_known(
         else:
             offline = node.queues
         unwanted = await UnwantedPushes.load(store, recurring)
-        hubs = await Hubs.load(store.hubs, registrations, now, shared=shared is not None)
+        hubs = await Hubs.load(store.hubs, registrations, now)
         yield Known(
             *(store, now, url, recurring, registrations, tokens, channels, hubs, offline, unwanted, node),
             *(shared, follower),

@@ -249,6 +249,25 @@ class TestAlone:
         await pushes.note("d2", OFF)
         assert pushes.known == await store.unwanted() == {"d2": OFF}
 
+    @pytest.mark.parametrize("said", [OFF, Unwanted(types=(NotificationType.TILE,))])
+    async def test_what_a_device_says_while_it_is_forgotten_stays(
+        self, store: ServiceStore, monkeypatch: pytest.MonkeyPatch, said: Unwanted
+    ) -> None:
+        """It came back in that moment, and said the same as before or another word."""
+        pushes = UnwantedPushes(store, RepeatLog())
+        await pushes.note("d1", OFF)
+        original = SqliteServiceStore.forget_unwanted
+
+        async def forget(kept: SqliteServiceStore, device: str) -> None:
+            tasks.start_soon(pushes.note, "d1", said)
+            await anyio.wait_all_tasks_blocked()
+            await original(kept, device)
+
+        monkeypatch.setattr(SqliteServiceStore, "forget_unwanted", forget)
+        async with anyio.create_task_group() as tasks:
+            await pushes.prune(lambda _: False)
+        assert pushes.known == await store.unwanted() == {"d1": said}
+
     async def test_devices_without_channels_are_forgotten(self, store: ServiceStore) -> None:
         """Unless they are there, and may ask for one."""
         await store.add_channel(channel())

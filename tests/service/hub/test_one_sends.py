@@ -96,6 +96,7 @@ class Node:
     """A node of a service."""
 
     store: PostgresServiceStore
+    hubs: Hubs
     sender: HubSender
 
 
@@ -119,9 +120,9 @@ async def open_node(
         recurring, limits, counters = RepeatLog(), Limits(ServiceSettings(), anyio.current_time), Counters()
         follower = ChangeFollower(store.changes, recurring)
         await follower.begin()
-        apps = await Apps.load(store, clock, shared=True)
+        apps = await Apps.load(store, clock)
         channels = Channels(store, apps, "http://host:1", clock)
-        hubs = await Hubs.load(store.hubs, apps, clock, shared=True)
+        hubs = await Hubs.load(store.hubs, apps, clock)
         here = devices.of(name)
         dispatcher = Dispatcher(channels, await AccessTokens.load(store, apps, clock), here, limits, clock)
 
@@ -137,7 +138,7 @@ async def open_node(
             sender.look()
 
         async with follower.following({ChangeKind.MESSAGES: look}), sender.running():
-            yield Node(store, sender)
+            yield Node(store, hubs, sender)
 
 
 async def _register(url: str, client_id: str, hub: HubRow, expires: float) -> None:
@@ -248,6 +249,46 @@ async def test_messages_of_both_nodes_have_numbers_of_their_own(nodes: Nodes) ->
     assert await nodes.one.store.hubs.count_waiting(5) == 5
     rows = await nodes.one.store.hubs.open_messages(Phase.ENQUEUED, 0, 99)
     assert len({row.number for row in rows}) == 20
+
+
+async def test_what_another_node_has_just_made_is_not_taken_for_what_was_removed(nodes: Nodes, clock: Clock) -> None:
+    """A hub, and an app with its channel: here the one that sends is told of no change, as it may be late."""
+    store = nodes.other.store
+    apps = await Apps.load(store, clock)
+    made = await apps.add("fabrikam")
+    hubs = await Hubs.load(store.hubs, apps, clock)
+    await hubs.add("fabrikam", "fabrikam")
+    hub = hubs.hubs()[-1]
+    uri = "http://host:1/w/?token=new"
+    await store.add_channel(
+        ChannelRow(channel_of(uri) or b"", "new", made.client_id, "app", "device", clock() + 99, revoked=False)
+    )
+    await store.hubs.save_registration(hub.id, RegistrationDescription("new", uri, ()))
+    nodes.leader.append("one")
+    await nodes.other.sender.accept(message(hub, "first"))
+    row = await ended(evolve(nodes, hub=hub), "first")
+    assert row.tally.of(HubOutcome.SUCCESS) == 1
+    assert [each.name for each in await store.hubs.hubs()] == ["contoso", "fabrikam"]
+    assert (await store.hubs.counts(hub.id)).registrations == 1
+
+
+async def test_a_message_of_a_hub_that_was_removed_goes_with_it(nodes: Nodes) -> None:
+    """With all that was kept for it meanwhile, and nothing of another hub."""
+    store = nodes.other.store
+    hubs = nodes.other.hubs
+    await hubs.remove("contoso")
+    await nodes.one.hubs.reload()
+    await store.hubs.save_registration(nodes.hub.id, RegistrationDescription("late", "http://host:1/w/?token=late", ()))
+    await hubs.add("fabrikam")
+    nodes.leader.append("one")
+    await nodes.other.sender.accept(message(nodes.hub, "first"))
+    with anyio.fail_after(PATIENCE):
+        while await store.hubs.message_of_any("first") is not None:  # noqa: ASYNC110  # there is no event for it
+            await anyio.sleep(0.01)
+    assert (await store.hubs.counts(nodes.hub.id)).registrations == 0
+    await store.hubs.forget_rest(hubs.hubs()[0].id)
+    assert [each.name for each in await store.hubs.hubs()] == ["fabrikam"]
+    assert len(await store.hubs.keys()) == 3
 
 
 async def test_a_message_is_either_cancelled_or_sent(nodes: Nodes, clock: Clock) -> None:

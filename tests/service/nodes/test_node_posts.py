@@ -329,7 +329,7 @@ class TestThisNode:
             a.standing.good = False
             payload = payload_of(notification)
             assert not a.devices.push_now(CHANNEL, payload, notification, lambda _: None)
-            assert await a.devices.push(CHANNEL, payload, notification) is PushResult.NOT_STORED
+            assert await a.devices.push(CHANNEL, payload, notification) is PushResult.LAPSED
             assert payload.id not in device.ids
 
     @pytest.mark.parametrize("known", [False, True])
@@ -344,7 +344,7 @@ class TestThisNode:
             bringing = asyncio.ensure_future(a.posts.bring(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT))
             await asyncio.sleep(0)
             a.standing.good = False
-            assert await bringing is PushResult.NOT_STORED
+            assert await bringing is PushResult.LAPSED
             assert world.stored() == []
 
     async def test_what_was_found_out_under_another_lease_is_not_stored(self) -> None:
@@ -354,9 +354,9 @@ class TestThisNode:
             bringing = asyncio.ensure_future(a.posts.bring(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT))
             await asyncio.sleep(0)
             a.standing.lease += 1
-            assert await bringing is PushResult.NOT_STORED
+            assert await bringing is PushResult.LAPSED
             world.end_lease("a")
-            assert await a.post() is PushResult.NOT_STORED
+            assert await a.post() is PushResult.LAPSED
             assert world.stored() == []
 
     @pytest.mark.parametrize("notification", [MAY_WAIT, NOW_OR_NEVER])
@@ -497,7 +497,7 @@ class TestTheEnd:
             bringing = asyncio.ensure_future(a.posts.bring(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT))
             await asyncio.sleep(0)
             a.standing.lease += 1
-            assert await bringing is PushResult.NOT_STORED
+            assert await bringing is PushResult.LAPSED
             assert not a.posts.have(DEVICE)
 
     async def test_the_places_of_so_many_devices_are_remembered(self) -> None:

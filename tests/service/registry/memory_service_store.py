@@ -9,9 +9,10 @@ from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
-from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow
+from tocsin.service.registry.service_store import NO_APPS, AppRow, ChannelRow, KeptApps, SecretRow
 
 
 @define(eq=False)
@@ -55,9 +56,10 @@ class MemoryServiceStore:
         await checkpoint()
         return sorted(self._secrets.values(), key=lambda secret: (secret.created, secret.expires is None))
 
-    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow], was: KeptApps = NO_APPS) -> None:
         """Keep an app with these secrets, and no others."""
         await checkpoint()
+        self._see_kept(was)
         replaced = {each.client_id for each in self._apps.values() if each.name == app.name} - {app.client_id}
         left = {key: each for key, each in self._secrets.items() if each.client_id not in replaced | {app.client_id}}
         added = {secret.hash: secret for secret in secrets}
@@ -69,9 +71,10 @@ class MemoryServiceStore:
         self._apps[app.client_id] = evolve(kept, family=app.family)
         self._secrets = left | added
 
-    async def remove_app(self, client_id: str) -> None:
+    async def remove_app(self, client_id: str, was: KeptApps) -> None:
         """Forget an app with its secrets, and what is stored for its channels."""
         await checkpoint()
+        self._see_kept(was)
         names = {channel.name for channel in self._channels.values() if channel.client_id == client_id}
         self._stored = {key: row for key, row in self._stored.items() if row[1].channel not in names}
         self._secrets = {key: each for key, each in self._secrets.items() if each.client_id != client_id}
@@ -159,6 +162,12 @@ class MemoryServiceStore:
         await checkpoint()
         return self._unwanted.keys() - {channel.device for channel in self._channels.values()}
 
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent."""
+        if device not in await self.unwanting_without_channels():
+            raise ChangedMeanwhile
+        del self._unwanted[device]
+
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
         await checkpoint()
@@ -214,6 +223,10 @@ class MemoryServiceStore:
         ended = {key for key, each in entries.items() if each.ends <= now or each.channel not in there} - expired
         self._stored = {key: row for key, row in self._stored.items() if key not in expired | ended}
         return len(expired), len(ended)
+
+    def _see_kept(self, was: KeptApps) -> None:
+        if was != KeptApps(frozenset(self._apps.values()), frozenset(self._secrets.values())):
+            raise ChangedMeanwhile
 
     def _live(self, now: float) -> list[ChannelRow]:
         return [each for each in self._channels.values() if not each.revoked and each.expires > now]

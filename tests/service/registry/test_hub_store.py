@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.service.registry.conftest import DurableStore, Opening, making
+from tests.service.registry.kept import kept_hubs
 from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
 from tocsin.protocol.hub.hub_outcomes import HubOutcome, Tally, TargetOutcome
 from tocsin.protocol.hub.message_life import Phase
@@ -22,6 +23,7 @@ from tocsin.service.registry.hub_store import (
     HubKeyRow,
     HubRow,
     HubStore,
+    InstallationRow,
     MessageRow,
     Retry,
     channel_of,
@@ -72,7 +74,7 @@ async def test_registrations_are_what_was_saved(hubs: HubStore) -> None:
     await hubs.save_registration(HUB, whole)
     await hubs.save_registration(HUB, registration("2"))
     changed = evolve(whole, tags=("b", "c"), etag=4)
-    await hubs.save_registration(HUB, changed)
+    await hubs.save_registration(HUB, changed, 3)
     assert await hubs.registration(HUB, "1") == changed
     assert [each for _, each in await hubs.registrations(HUB, 0, 9)] == [changed, registration("2")]
     assert await hubs.registration(8, "1") is None
@@ -82,14 +84,14 @@ async def test_lists_by_tag_and_by_channel(hubs: HubStore) -> None:
     """Tags that a registration has no more lead to it no more."""
     await hubs.save_registration(HUB, registration("1", "a", "b"))
     await hubs.save_registration(HUB, evolve(registration("1", "b"), id="2"))
-    await hubs.save_registration(HUB, registration("1", "c"))
+    await hubs.save_registration(HUB, registration("1", "c"), 1)
 
     async def names(**by: str | bytes | None) -> list[str]:
         return [each.id for _, each in await hubs.registrations(HUB, 0, 9, **by)]  # type: ignore[arg-type]
 
     assert [await names(tag=tag) for tag in "abc"] == [[], ["2"], ["1"]]
     assert await names(channel=channel_of("https://h/w/?token=1")) == ["1", "2"]
-    await hubs.remove_registration(HUB, "2")
+    await hubs.remove_registration(HUB, "2", 1)
     assert await names(tag="b") == []
 
 
@@ -145,16 +147,21 @@ async def test_weights_are_bounded(hubs: HubStore) -> None:
 async def test_an_installation_is_kept_with_its_parts_and_no_others(hubs: HubStore) -> None:
     """Parts that it has still keep their places; the others go, with it all of them."""
     parts = [registration(name, "t", installation="i") for name in "pq"]
-    await hubs.save_installation(HUB, "i", '{"a": 1}', 1, parts)
+    await hubs.save_installation(HUB, InstallationRow("i", '{"a": 1}', 1), parts)
     first = await hubs.registrations(HUB, 0, 9)
-    await hubs.save_installation(HUB, "i", '{"a": 2}', 2, [*parts[1:], registration("r", installation="i")])
+    await hubs.save_installation(
+        HUB,
+        InstallationRow("i", '{"a": 2}', 2),
+        [*parts[1:], registration("r", installation="i")],
+        ('{"a": 1}', 1),
+    )
     again = await hubs.registrations(HUB, 0, 9)
     assert await hubs.installation(HUB, "i", 0.0) == ('{"a": 2}', 2)
     assert again[0] == first[1]
     assert [each.id for _, each in again] == ["q", "r"]
     counts = await hubs.counts(HUB)
     assert (counts.registrations, counts.installations) == (0, 1)
-    await hubs.remove_installation(HUB, "i")
+    await hubs.remove_installation(HUB, "i", ('{"a": 2}', 2))
     assert await hubs.installation(HUB, "i", 0.0) is None
     assert await hubs.registrations(HUB, 0, 9) == []
 
@@ -189,7 +196,9 @@ def both(*, gone: str = "") -> list[RegistrationDescription]:
 
 async def installed(hubs: HubStore) -> None:
     """Keep an installation with a channel of its own and one of a tile."""
-    await hubs.save_installation(HUB, "i", document(), 1, [evolve(part, expires=None) for part in both()])
+    await hubs.save_installation(
+        HUB, InstallationRow("i", document(), 1), [evolve(part, expires=None) for part in both()]
+    )
 
 
 @pytest.mark.parametrize(
@@ -270,7 +279,7 @@ async def test_pruning_tells_an_installation_which_channel_has_ended(
 ) -> None:
     """Its own or that of a tile; its ETag tells of the change."""
     await hubs.save_hub(HubRow(HUB, "one", None, 1.0), [])
-    await hubs.save_installation(HUB, "i", document(), 1, both(gone=gone))
+    await hubs.save_installation(HUB, InstallationRow("i", document(), 1), both(gone=gone))
     await hubs.prune(5.0, 0.0, 9)
     assert [each.id for _, each in await hubs.registrations(HUB, 0, 9)] == left
     assert await ended(hubs) == {gone}
@@ -283,8 +292,8 @@ async def test_an_installation_goes_as_a_whole_when_it_expires(hubs: HubStore) -
     """Not found from then on, and forgotten with its parts, also with those whose channels have ended before."""
     await hubs.save_hub(HubRow(HUB, "one", None, 1.0), [])
     parts = [evolve(registration(name, installation="i"), expires=5.0) for name in "pq"]
-    await hubs.save_installation(HUB, "i", "{}", 1, parts, 5.0)
-    await hubs.save_installation(HUB, "j", "{}", 1, [registration("r", installation="j")], 6.0)
+    await hubs.save_installation(HUB, InstallationRow("i", "{}", 1, 5.0), parts)
+    await hubs.save_installation(HUB, InstallationRow("j", "{}", 1, 6.0), [registration("r", installation="j")])
     assert await hubs.installation(HUB, "i", 4.9) == ("{}", 1)
     assert await hubs.installation(HUB, "i", 5.0) is None
     await hubs.prune(5.0, 0.0, 9)
@@ -295,12 +304,12 @@ async def test_an_installation_goes_as_a_whole_when_it_expires(hubs: HubStore) -
 async def test_what_was_saved_for_a_hub_that_was_removed_goes(hubs: HubStore) -> None:
     """A request may have been under way."""
     await hubs.save_registration(HUB, registration("1", "a"))
-    await hubs.save_installation(HUB, "i", "{}", 1, [registration("p", installation="i")])
+    await hubs.save_installation(HUB, InstallationRow("i", "{}", 1), [registration("p", installation="i")])
     await hubs.add_message(message())
     for number in (HUB - 1, HUB + 1, HUB + 2):
         await hubs.save_registration(number, registration("1"))
     await hubs.save_hub(HubRow(HUB - 1, "before", None, 1.0), [])
-    await hubs.save_hub(HubRow(HUB + 1, "behind", None, 1.0), [])
+    await hubs.save_hub(HubRow(HUB + 1, "behind", None, 1.0), [], await kept_hubs(hubs))
     await hubs.prune(0.0, 0.0, 9)
     left = [(await hubs.counts(number)).registrations for number in range(HUB - 1, HUB + 3)]
     assert left == [1, 0, 1, 0]
@@ -313,12 +322,12 @@ async def test_a_hub_goes_with_all_that_is_its_own(hubs: HubStore) -> None:
     """And with nothing of another hub; progress of its messages that comes late leaves nothing behind."""
     for number, name in ((HUB, "one"), (8, "two")):
         hub = HubRow(number, name, None, 1.0)
-        await hubs.save_hub(hub, [HubKeyRow(number, Right.SEND, "key", 1.0, None)])
+        await hubs.save_hub(hub, [HubKeyRow(number, Right.SEND, "key", 1.0, None)], await kept_hubs(hubs))
         await hubs.save_registration(number, registration("1", "a"))
-        await hubs.save_installation(number, "i", "{}", 1, [])
+        await hubs.save_installation(number, InstallationRow("i", "{}", 1), [])
     await hubs.add_message(message())
     await hubs.save_progress(message(), [Retry("m1", 1, 1, 1.0)], [], [])
-    await hubs.remove_hub(HUB)
+    await hubs.remove_hub(HUB, await kept_hubs(hubs))
     await hubs.save_progress(message(), [Retry("m1", 1, 2, 2.0)], [], [])
     assert [each.name for each in await hubs.hubs()] == ["two"]
     assert [key.hub for key in await hubs.keys()] == [8]

@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.service.registry.conftest import Opening
+from tests.service.registry.kept import kept_apps
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
 from tocsin.service.registry.sqlite_service_store import open_store
@@ -63,14 +64,14 @@ async def test_saving_an_app_again_replaces_its_secrets(store: ServiceStore) -> 
     await store.save_app(APP, [SECRET])
     newer = SecretRow(b"newer", "client", 2.0, None)
     aged = evolve(SECRET, expires=3.0)
-    await store.save_app(APP, [aged, newer])
+    await store.save_app(APP, [aged, newer], await kept_apps(store))
     assert await store.secrets() == [aged, newer]
 
 
 async def test_a_removed_app_leaves_nothing(store: ServiceStore) -> None:
     """App and secrets go together."""
     await store.save_app(APP, [SECRET])
-    await store.remove_app("client")
+    await store.remove_app("client", await kept_apps(store))
     assert await store.apps() == []
     assert await store.secrets() == []
 

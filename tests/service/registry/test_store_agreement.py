@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
 
@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.service.registry.conftest import DurableStore, Making, making
+from tests.service.registry.kept import kept_apps
 from tests.service.registry.memory_service_store import MemoryServiceStore
 from tests.strategies import bodies
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
-from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
+from tocsin.service.registry.service_store import NO_APPS, AppRow, ChannelRow, KeptApps, SecretRow, ServiceStore
 
 CLIENTS = st.sampled_from(["client1", "client2", "client3"])
 NAMES = st.sampled_from(["a", "B", "c"])
@@ -31,6 +33,8 @@ CHANNELS = st.sampled_from(["c1", "c2"])
 SEQUENCES = st.integers(1, 8)
 TIMES = st.sampled_from([1.0, 2.0, 3.0])  # few, so that what happens at the same moment is tried
 CHANNEL_ROWS = st.builds(ChannelRow, HASHES, CHANNELS, CLIENTS, NAMES, DEVICES, TIMES, revoked=st.booleans())
+WRITERS = st.sampled_from([0, 1])
+READS = st.sampled_from([True, True, True, False])  # whether a writer reads before it writes, as most do
 SECRETS = st.lists(st.tuples(HASHES, TIMES, st.none() | TIMES), max_size=3)
 _APPS = st.lists(st.text(max_size=3), max_size=2).map(tuple)
 UNWANTED = st.builds(
@@ -40,10 +44,15 @@ Call = Callable[[ServiceStore], Coroutine[Any, Any, Any]]
 
 
 class BothServiceStores(RuleBasedStateMachine):
-    """The store in memory and one that is kept get the same calls."""
+    """The store in memory and one that is kept get the same calls, of two writers, each of which has read the apps at some time.
 
-    def __init__(self, make: Making) -> None:
+    :param two: whether the one that is kept is opened by each writer for itself.
+    """
+
+    def __init__(self, make: Making, *, two: bool) -> None:
         super().__init__()
+        self.two = two
+        self.read = [NO_APPS, NO_APPS]
         self.stack = ExitStack()
         self.portal = self.stack.enter_context(start_blocking_portal())
         self.memory = MemoryServiceStore()
@@ -52,14 +61,23 @@ class BothServiceStores(RuleBasedStateMachine):
 
     def reopen(self) -> None:
         """Open the one that is kept."""
-        self.life: AbstractContextManager[DurableStore] = self.portal.wrap_async_context_manager(self.opening())
-        self.kept = self.life.__enter__()
+        self.life = ExitStack()
+        opened = [self.portal.wrap_async_context_manager(self.opening()) for _ in range(1 + self.two)]
+        self.kept: list[DurableStore] = [self.life.enter_context(each) for each in opened]
 
-    def both(self, call: Call) -> Any:
+    def both(self, call: Call, writer: int = 0) -> Any:
         """Call both, and demand that they answer, or fail, alike."""
-        answers = [self.portal.call(_answer, call, store) for store in (self.memory, self.kept)]
+        answers = [
+            self.portal.call(_answer, call, store) for store in (self.memory, self.kept[writer % len(self.kept)])
+        ]
         assert answers[0] == answers[1]
         return answers[0]
+
+    def was(self, writer: int, *, reads: bool) -> KeptApps:
+        """Return what a writer has read last."""
+        if reads:
+            self.read[writer] = self.both(kept_apps, writer)
+        return self.read[writer]
 
     @initialize(expires=st.none() | TIMES, ends=TIMES)
     def something_is_kept(self, expires: float | None, ends: float) -> None:
@@ -74,16 +92,23 @@ class BothServiceStores(RuleBasedStateMachine):
             self.both(lambda store, channel=channel: store.add_channel(channel))  # type: ignore[misc]
             self.both(lambda store, entry=entry: store.add_stored("d1", entry, b"", []))  # type: ignore[misc]
 
-    @rule(client=CLIENTS, name=NAMES, family=st.text(max_size=3), secrets=SECRETS)
-    def an_app_is_saved(self, client: str, name: str, family: str, secrets: list[tuple[Any, ...]]) -> None:
-        """A new one, one that is there, or instead of another of its name; a secret that is kept already changes nothing."""
-        rows = [SecretRow(token_hash, client, created, expires) for token_hash, created, expires in secrets]
-        self.both(lambda store: store.save_app(AppRow(client, name, f"remote of {client}", family), rows))
+    @rule(client=CLIENTS, name=NAMES, family=st.text(max_size=3), secrets=SECRETS, writer=WRITERS, reads=READS)
+    def an_app_is_saved(  # what is saved, and by whom
+        self, client: str, name: str, family: str, secrets: list[tuple[Any, ...]], writer: int, *, reads: bool
+    ) -> None:
+        """A new one, one that is there, or instead of another of its name; a secret that is kept already changes nothing.
 
-    @rule(client=CLIENTS)
-    def an_app_is_removed(self, client: str) -> None:
+        Nor does anything that the other writer has changed the apps behind.
+        """
+        rows = [SecretRow(token_hash, client, created, expires) for token_hash, created, expires in secrets]
+        app, was = AppRow(client, name, f"remote of {client}", family), self.was(writer, reads=reads)
+        self.both(lambda store: store.save_app(app, rows, was), writer)
+
+    @rule(client=CLIENTS, writer=WRITERS, reads=READS)
+    def an_app_is_removed(self, client: str, writer: int, *, reads: bool) -> None:
         """Whether it is there or not."""
-        self.both(lambda store: store.remove_app(client))
+        was = self.was(writer, reads=reads)
+        self.both(lambda store: store.remove_app(client, was), writer)
 
     @rule(channel=CHANNEL_ROWS, forget=st.lists(HASHES, max_size=2))
     def a_channel_is_added(self, channel: ChannelRow, forget: list[bytes]) -> None:
@@ -148,10 +173,15 @@ class BothServiceStores(RuleBasedStateMachine):
         """The last word counts, whatever it names."""
         self.both(lambda store: store.set_unwanted(device, unwanted))
 
+    @rule(device=st.sampled_from(["d1", "d2", "d3"]), writer=WRITERS)
+    def a_device_is_forgotten(self, device: str, writer: int) -> None:
+        """Where it has no channel, and does not want something."""
+        self.both(lambda store: store.forget_unwanted(device), writer)
+
     @rule()
     def the_stores_are_closed_and_opened(self) -> None:
         """The one that is kept is opened anew; the store in memory just goes on."""
-        self.life.__exit__(None, None, None)
+        self.life.close()
         self.reopen()
 
     @rule(now=TIMES, until=TIMES, device=DEVICES, app=NAMES, client=CLIENTS)
@@ -188,16 +218,16 @@ class BothServiceStores(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Close everything."""
-        self.life.__exit__(None, None, None)
+        self.life.close()
         self.stack.close()
 
 
 async def _answer(call: Call, store: ServiceStore) -> Any:
-    """Return what a call answered, or that the store failed."""
+    """Return what a call answered, or how the store failed."""
     try:
         return await call(store)
-    except StateUnavailable:
-        return StateUnavailable
+    except (StateUnavailable, ChangedMeanwhile) as failure:
+        return type(failure)
 
 
 async def _sorted(call: Coroutine[Any, Any, list[Any]]) -> list[Any]:
@@ -215,7 +245,7 @@ async def _entries(store: ServiceStore, device: str) -> list[tuple[Any, ...]]:
 def test_a_store_that_is_kept_agrees_with_the_one_in_memory(engine: str, request: pytest.FixtureRequest) -> None:
     """Whatever they are asked, in whatever order."""
     machine = cast(
-        "type[BothServiceStores]", partial(BothServiceStores, making(engine, request))
+        "type[BothServiceStores]", partial(BothServiceStores, making(engine, request), two=engine == "postgres")
     )  # it is called, and no more
     share = 4 if engine == "sqlite" else 10  # each question to a server takes four times as long
     few = settings(max_examples=settings().max_examples // share, stateful_step_count=40)

@@ -15,10 +15,12 @@ from tests.service.away import CACHE, TOAST, back, drain, post, store
 from tests.service.world import OTHER_KEY, World, dial, open_world
 from tocsin.persistence import writer
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.kernel.durability import RecoveryPolicy
 from tocsin.protocol.messages import ChannelGranted, ChannelRefused, RequestChannel, RevokeChannels
 from tocsin.service.control import perform
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.apps import SecretVerdict
 from tocsin.transport.control_socket import ask, serving_control
 
 SOON = 0.3
@@ -156,6 +158,38 @@ async def test_a_registration_in_doubt_can_be_made_again(
     assert done is not None
     assert (count(state, "apps"), count(state, "secrets")) == (2, 2)
     assert registrations.client_of(done["remote_id"]) == done["client_id"]
+
+
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
+async def test_a_hub_in_doubt_can_be_made_again(world: World, faults: Faults, fault: Fault, tmp_path: Path) -> None:
+    """Its keys were told to no user; until then there is no such hub."""
+    hubs = world.service.hubs
+    faults.coming.append(fault)
+    faults.gone = True
+    with pytest.raises(StateUnavailable) as refusal:
+        await hubs.add("contoso")
+    assert refusal.value.in_doubt
+    await mended(world, faults)
+    await hubs.reload()
+    assert hubs.named("contoso") is None
+    made = await hubs.add("contoso")
+    assert (count(tmp_path, "hubs"), count(tmp_path, "hub_keys")) == (1, len(Right))
+    assert hubs.keys_of(hubs.hubs()[0]) == {right: [key] for right, key in made.keys.items()}
+
+
+async def test_a_secret_in_doubt_takes_no_other_away(world: World, faults: Faults) -> None:
+    """The app is there as before, and the next secret is good beside the one that was."""
+    registrations = world.service.registrations
+    faults.coming.append(Fault.AFTER)
+    faults.gone = True
+    with pytest.raises(StateUnavailable):
+        await registrations.rotate("contoso")
+    await mended(world, faults)
+    app = await registrations.rotate("contoso")
+    assert app.client_id == world.app.client_id
+    for each in (world.app, app):
+        assert registrations.verify(each.client_id, each.client_secret) is SecretVerdict.VALID
+    assert registrations.recall("contoso", app.client_secret) == app
 
 
 async def test_a_refusal_at_once_has_written_nothing(world: World, faults: Faults) -> None:

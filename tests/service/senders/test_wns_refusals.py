@@ -24,6 +24,7 @@ STATUSES = {
     RefusalKind.TOO_LARGE: 413,
     RefusalKind.STORE_UNREADABLE: 503,
     RefusalKind.STORE_UNWRITABLE: 503,
+    RefusalKind.NODE_LAPSED: 503,
     RefusalKind.NOT_ACKNOWLEDGED: 503,
     RefusalKind.DEVICE_SUSPENDED: 503,
     RefusalKind.TOO_MANY_WAITING: 503,

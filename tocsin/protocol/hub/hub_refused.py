@@ -59,6 +59,7 @@ class HubReason(StrEnum):
     TOO_MANY_SCHEDULED = "too_many_scheduled", 403
     TOO_MANY_WAITING = "too_many_waiting", 429
     STORE_UNUSABLE = "store_unusable", 503
+    NODE_LAPSED = "node_lapsed", 503
     STOPPING = "stopping", 503
 
 

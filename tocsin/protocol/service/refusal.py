@@ -37,6 +37,8 @@ class RefusalKind(Enum):
     """The service cannot look the channel up just now."""
     STORE_UNWRITABLE = auto()
     """The service's store was to be written, and cannot be just now."""
+    NODE_LAPSED = auto()
+    """The node that was asked is none of the service's just now: it has no lease, or does not know what others have changed."""
     NOT_ACKNOWLEDGED = auto()
     """The device is connected, but did not acknowledge in time; it may have the notification or not."""
     DEVICE_SUSPENDED = auto()

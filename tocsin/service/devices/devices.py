@@ -93,6 +93,10 @@ class Devices:
         """Tell whether the device has a connection here."""
         return device in self._connections
 
+    def has_lapsed(self) -> bool:
+        """Tell whether this is a node that may do nothing for any device just now."""
+        return self.nodes is not None and not self.nodes.is_good()
+
     def count(self) -> int:
         """Return how many devices are connected."""
         return len(self._connections)
@@ -108,8 +112,8 @@ class Devices:
         Payloads of a channel go out in the order of the calls.
         """
         nodes = self.nodes
-        if nodes is not None and not nodes.is_good():
-            return PushResult.NOT_STORED
+        if self.has_lapsed():
+            return PushResult.LAPSED
         if nodes is None or channel.device in self._connections:
             result = await self.attempt(channel, payload)
         else:

@@ -49,6 +49,8 @@ class PushResult(Enum):
     """It is in the offline store."""
     NOT_STORED = auto()
     """It was for the offline store, which cannot be written just now."""
+    LAPSED = auto()
+    """This node may do nothing for any device just now; told to its own senders only."""
     NO_ROOM = auto()
     """It was for the offline store, which keeps no more."""
     HELD_BACK = auto()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from sys import getsizeof
 
 import anyio
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import NOTHING, Unwanted
 from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.repeat_log import RepeatLog
@@ -85,8 +87,16 @@ class UnwantedPushes:
         """Forget devices that have no channels, and are not there to ask for any."""
         for device in await self._store.unwanting_without_channels():
             if not is_connected(device):
-                self._know(device, NOTHING)
-                await self._keep(device)
+                with suppress(ChangedMeanwhile):  # it has come, to whichever node
+                    await self._forget(device)
+
+    async def _forget(self, device: str) -> None:
+        self._in_doubt.add(device)  # what it says meanwhile is stored, also if that is what is known
+        async with self._writing:
+            await self._store.forget_unwanted(device)
+        if not self._to_write[device]:
+            self._in_doubt.discard(device)
+            self._know(device, NOTHING)
 
     def _know(self, device: str, unwanted: Unwanted) -> None:
         before = self.known.pop(device, None)

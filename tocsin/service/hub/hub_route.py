@@ -36,6 +36,14 @@ _ROOMS: Final = frozenset(
     | {"feedbackcontainer", "jobs"}
 )
 _RIGHTS: Final = {name: right for right, name in KEY_NAMES.items()}
+_UNUSABLE: Final = (
+    HubReason.STORE_UNUSABLE,
+    "The service cannot use its store just now: send the request again.",
+)
+_LAPSED: Final = (
+    HubReason.NODE_LAPSED,
+    "This node of the service cannot answer for hubs just now: send the request again.",
+)
 _BODY_FAULTS: Final = {
     BodyFault.TOO_LONG: (HubReason.TOO_LARGE, "The body is longer than is read here"),
     BodyFault.TORN: (HubReason.BODY_TORN, "The body is not as long as Content-Length says"),
@@ -99,9 +107,9 @@ class HubRoute:
             answer = refusal(refused)
         except StateUnavailable as failure:
             self._recurring.log(logger, logging.WARNING, "hub", "hubs cannot use the store: %s", failure)
-            text = "The service cannot use its store just now: send the request again."
-            self._count(scope, HubReason.STORE_UNUSABLE)
-            answer = refusal(HubRefused(HubReason.STORE_UNUSABLE, text))
+            reason, text = _UNUSABLE if self._hubs.is_current() else _LAPSED
+            self._count(scope, reason)
+            answer = refusal(HubRefused(reason, text))
         await send_answer(send, answer, tracking_id, close=close)
 
     def _count(self, scope: Scope, reason: HubReason) -> None:
@@ -117,7 +125,8 @@ class HubRoute:
                 "Too many requests from this address: send more slowly.",
                 throttled.retry_after,
             )
-        self._hubs.check_current()
+        if not self._hubs.is_current():
+            raise StateUnavailable("this node does not know just now what others have changed")
         path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         request = ask.read_hub_request(scope["method"], path, query, headers.get(ask.CONTINUATION, ""))

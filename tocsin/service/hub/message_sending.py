@@ -248,9 +248,12 @@ class MessageSending:
 
     async def _hub_of(self, work: MessageWork) -> HubRow | None:
         """Return the hub of a message; what was accepted while it was removed goes with it."""
-        hub = self._hubs.numbered(work.row.hub)
+        number = work.row.hub
+        if self._hubs.numbered(number) is None:  # another node may have made it just now
+            await until_stored(self._hubs.reload, self._recurring)
+        hub = self._hubs.numbered(number)
         if hub is None:
-            await until_stored(partial(self._store.remove_hub, work.row.hub), self._recurring)
+            await until_stored(partial(self._store.forget_rest, number), self._recurring)
         return hub
 
     def _order(self, message: MessageRow, hub: HubRow) -> Order:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from attrs import evolve
@@ -19,6 +20,7 @@ from tocsin.service.hub.id_locks import IdLocks
 from tocsin.service.hub.registered_channel import end_of_channel
 from tocsin.service.hub.registration_limit import RegistrationLimit
 from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.decided import decided
 from tocsin.service.registry.hub_store import HubRow, HubStore, channel_of
 
 ID_LIFETIME: Final = 24 * 3600
@@ -65,22 +67,26 @@ class RegistrationsResource:
 
     async def create(self, hub: HubRow, base: str, body: bytes) -> HubAnswer:
         """Make a registration under an id of ours."""
-        made = await self._save(hub, await self._read(body, self.new_id()))
-        return self._entry(made, base)
+        return self._entry(await self._make(hub, await self._read(body, self.new_id())), base)
 
     async def put(self, hub: HubRow, base: str, id: str, body: bytes, if_match: str) -> HubAnswer:  # noqa: A002 - the request
         """Make a registration under an id that was given out, or replace it."""
         read = await self._read(body, id)
         async with self._changing.of(hub.id, id):
-            known = await self._store.registration(hub.id, id)
-            if known is None and (if_match or not self._is_fresh(id)):  # with If-Match, there has to be one to change
-                raise HubRefused(HubReason.REGISTRATION_GONE, _GONE)
-            if known is not None:
-                _check_changeable(known)
-                _check_etag(known, if_match)
-                read = evolve(read, etag=known.etag + 1)
-            made = await self._save(hub, read, is_new=known is None)
+            made = await decided(partial(self._put, hub, read, if_match))
         return self._entry(made, base)
+
+    async def _put(self, hub: HubRow, read: RegistrationDescription, if_match: str) -> RegistrationDescription:
+        known = await self._store.registration(hub.id, read.id)
+        if known is None:
+            if if_match or not self._is_fresh(read.id):  # with If-Match, there has to be one to change
+                raise HubRefused(HubReason.REGISTRATION_GONE, _GONE)
+            return await self._make(hub, read)
+        _check_changeable(known)
+        _check_etag(known, if_match)
+        changed = evolve(read, etag=known.etag + 1)
+        await self._store.save_registration(hub.id, changed, known.etag)
+        return changed
 
     async def get(self, hub: HubRow, base: str, id: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Return a registration."""
@@ -89,11 +95,14 @@ class RegistrationsResource:
     async def delete(self, hub: HubRow, id: str, if_match: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Remove a registration."""
         async with self._changing.of(hub.id, id):
-            known = _there(await self._store.registration(hub.id, id))
-            _check_changeable(known)
-            _check_etag(known, if_match)
-            await self._store.remove_registration(hub.id, id)
+            await decided(partial(self._delete, hub, id, if_match))
         return HubAnswer(200)
+
+    async def _delete(self, hub: HubRow, id: str, if_match: str) -> None:  # noqa: A002 - the field's name
+        known = _there(await self._store.registration(hub.id, id))
+        _check_changeable(known)
+        _check_etag(known, if_match)
+        await self._store.remove_registration(hub.id, id, known.etag)
 
     async def list(self, hub: HubRow, base: str, wanted: ListRegistrations) -> HubAnswer:
         """Return registrations, and where the list goes on."""
@@ -112,11 +121,8 @@ class RegistrationsResource:
             template_of(read.template)
         return evolve(read, expires=await end_of_channel(self._channels, read.channel_uri, "ChannelUri"))
 
-    async def _save(
-        self, hub: HubRow, registration: RegistrationDescription, *, is_new: bool = True
-    ) -> RegistrationDescription:
-        if is_new:
-            await self._limit.add(hub, 1)
+    async def _make(self, hub: HubRow, registration: RegistrationDescription) -> RegistrationDescription:
+        await self._limit.add(hub, 1)
         await self._store.save_registration(hub.id, registration)
         return registration
 

@@ -54,17 +54,23 @@ class TargetPages:
         message = plan.message
         if message.devices:
             end = min(after + PAGE, plan.until)
-            return end, [await self._named(message, place) for place in range(after + 1, end + 1)]
-        rows = await self._store.targets(message.hub, plan.tags, after, plan.until, PAGE)
-        end = rows[-1].sequence if len(rows) == PAGE else plan.until
-        return end, [self._target(row) for row in rows if _matches(plan.expression, row)]
+            targets = [await self._named(message, place) for place in range(after + 1, end + 1)]
+        else:
+            rows = await self._store.targets(message.hub, plan.tags, after, plan.until, PAGE)
+            end = rows[-1].sequence if len(rows) == PAGE else plan.until
+            targets = [self._target(row) for row in rows if _matches(plan.expression, row)]
+        await self._channels.know_apps(target.channel for target in targets)
+        return end, targets
 
     async def at(self, message: MessageRow, attempts: dict[int, int]) -> list[Target]:
         """Return the targets at these places that are there still, with how often each was tried."""
         if message.devices:
-            return [await self._named(message, place, count) for place, count in attempts.items()]
-        rows = await self._store.targets_at(message.hub, list(attempts))
-        return [self._target(row, attempts[row.sequence]) for row in rows]
+            targets = [await self._named(message, place, count) for place, count in attempts.items()]
+        else:
+            rows = await self._store.targets_at(message.hub, list(attempts))
+            targets = [self._target(row, attempts[row.sequence]) for row in rows]
+        await self._channels.know_apps(target.channel for target in targets)
+        return targets
 
     async def _drivers(self, hub: int, expression: TagExpression) -> frozenset[str] | None:
         """Return the tags whose registrations are looked through: of several sets that would do, the one with fewest."""

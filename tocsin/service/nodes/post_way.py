@@ -38,8 +38,13 @@ _RESULTS: Final = {
     RouteEnd.UNKNOWN: PushResult.TIMED_OUT,
     RouteEnd.NO_ROOM: PushResult.NO_ROOM,
     RouteEnd.UNAVAILABLE: PushResult.NOT_STORED,
+    RouteEnd.LAPSED: PushResult.LAPSED,
 }
-_TOLD: Final = {RouteEnd.NOT_HERE: NotPushed.NOT_HERE, RouteEnd.UNAVAILABLE: NotPushed.UNAVAILABLE}
+_TOLD: Final = {
+    RouteEnd.NOT_HERE: NotPushed.NOT_HERE,
+    RouteEnd.UNAVAILABLE: NotPushed.UNAVAILABLE,
+    RouteEnd.LAPSED: NotPushed.UNAVAILABLE,
+}
 _ENDS: Final = {NotPushed.NOT_HERE: RouteEnd.NOT_HERE, NotPushed.UNAVAILABLE: RouteEnd.UNAVAILABLE}
 
 logger = logging.getLogger(__name__)

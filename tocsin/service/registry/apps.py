@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager
 from enum import Enum, auto, unique
+from math import inf, nextafter
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from anyio import Lock
@@ -18,7 +19,18 @@ from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import IllegalCall, NotFound
 from tocsin.protocol.text import quoted
 from tocsin.service.operations.logs import with_fields
-from tocsin.service.registry.service_store import AppRow, SecretRow, ServiceStore, hash_of
+from tocsin.service.registry.decided import decided
+from tocsin.service.registry.service_store import (
+    NO_APPS,
+    AppRow,
+    KeptApps,
+    SecretRow,
+    ServiceStore,
+    hash_of,
+    may_be_there,
+)
+
+T = TypeVar("T")
 
 SECRET_OVERLAP = 24 * 3600
 """Seconds that a client secret stays valid after a newer one was given out."""
@@ -62,13 +74,16 @@ def parse_guid(text: str) -> str | None:
 class Apps:
     """All registered apps, held in memory and kept in the store; made by :meth:`load`.
 
-    :param shared: whether others may change them in the store: then it is read anew before each change, and by :meth:`reload`.
+    Others may change them in the store: it is read anew before each change, and by :meth:`reload`.
     """
 
-    def __init__(self, store: ServiceStore, now: Callable[[], float], *, shared: bool = False) -> None:
+    def __init__(self, store: ServiceStore, now: Callable[[], float]) -> None:
         self._store = store
         self._now = now
-        self._shared = shared
+        self._kept = NO_APPS
+        self._untold: set[bytes] = (
+            set()
+        )  # hashes of secrets that may be kept, though their callers were told that they failed
         self._apps: dict[str, AppRow] = {}  # by client id
         self._by_remote_id: dict[str, AppRow] = {}
         self._by_family: dict[str, dict[str, AppRow]] = {}  # then by name
@@ -80,12 +95,12 @@ class Apps:
         self._changing = Lock()
 
     @classmethod
-    async def load(cls, store: ServiceStore, now: Callable[[], float], *, shared: bool = False) -> Apps:
+    async def load(cls, store: ServiceStore, now: Callable[[], float]) -> Apps:
         """Read what the store holds.
 
         :raises StateUnavailable: the store cannot be read.
         """
-        registrations = cls(store, now, shared=shared)
+        registrations = cls(store, now)
         await registrations._read()
         return registrations
 
@@ -100,8 +115,13 @@ class Apps:
     async def _read(self) -> None:
         apps = {app.client_id: app for app in await self._store.apps()}
         secrets: dict[str, list[SecretRow]] = {client_id: [] for client_id in apps}
-        for row in await self._store.secrets():
+        rows = await self._store.secrets()
+        self._kept = KeptApps(frozenset(apps.values()), frozenset(rows))
+        for row in rows:
             secrets.get(row.client_id, []).append(row)
+        for client_id, its in secrets.items():
+            if its and all(row.hash in self._untold for row in its):
+                del apps[client_id]  # its ids were told to none: it may be registered again
         gone = [app for client_id, app in self._apps.items() if client_id not in apps]
         devices = [await self._store.devices_of(app.client_id, self._now()) for app in gone]
         for app in list(self._apps.values()):
@@ -112,13 +132,15 @@ class Apps:
             _log("removed", app, "the app %s was removed, with its tokens and channels (client id %s)")
             self.on_removed(those)
 
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[None]:
+    async def _change(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Change them, one change after the other, from what the store holds."""
+
+        async def read_and_change() -> T:
+            await self._read()
+            return await attempt()
+
         async with self._changing:
-            if self._shared:
-                await self._read()
-            yield
+            return await decided(read_and_change)
 
     async def register(self, name: str) -> AppRegistration:
         """Register an app, or give a registered one another secret; its ids stay the same.
@@ -127,19 +149,16 @@ class Apps:
         :raises StateUnavailable: it could not be stored.
         """
         check_app_name(name)
-        async with self._change():
-            return await self._give_secret(self._named(name) or _new_app(name, family=""))
+        return await self._change(lambda: self._give_secret(self._named(name) or _new_app(name, family="")))
 
     async def adopt(self, app: AppRegistration) -> None:
         """Register an app with the ids and the secret that it has, and no other secret: those that its caller knows stay good.
 
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._change():
-            row = AppRow(app.client_id, app.name, app.remote_id, app.family)
-            rows = [SecretRow(hash_of(app.client_secret), app.client_id, self._now(), expires=None)]
-            await self._store.save_app(row, rows)
-            self._hold(row, rows)
+        row = AppRow(app.client_id, app.name, app.remote_id, app.family)
+        rows = [SecretRow(hash_of(app.client_secret), app.client_id, self._now(), expires=None)]
+        await self._change(lambda: self._save(row, rows))
 
     def recall(self, name: str, secret: str) -> AppRegistration | None:
         """Return the registration of an app whose newest secret the caller has kept; None where there is no such app, or it has another."""
@@ -162,13 +181,15 @@ class Apps:
         check_app_name(name)
         if family:
             check_app_name(family, "a package family name")
-        async with self._change():
-            if self._named(name) is not None:
-                raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
-            other = next(iter(self._by_family.get(family, ())), None)
-            if other is not None:
-                raise IllegalCall(f"the package family {quoted(family)} is that of the app {quoted(other)}")
-            return await self._give_secret(_new_app(name, family))
+        return await self._change(lambda: self._add(name, family))
+
+    async def _add(self, name: str, family: str) -> AppRegistration:
+        if self._named(name) is not None:
+            raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
+        other = next(iter(self._by_family.get(family, ())), None)
+        if other is not None:
+            raise IllegalCall(f"the package family {quoted(family)} is that of the app {quoted(other)}")
+        return await self._give_secret(_new_app(name, family))
 
     async def set_family(self, name: str, family: str) -> None:
         """Give a registered app the package family of its manifest.
@@ -181,13 +202,11 @@ class Apps:
         :raises StateUnavailable: it could not be stored.
         """
         check_app_name(family, "a package family name")
-        async with self._change():
-            app = self._known(name)
-            if app.family != family:
-                rows, moved = self._secrets[app.client_id], evolve(app, family=family)
-                await self._store.save_app(moved, rows)
-                self._let_go(app)
-                self._hold(moved, rows)
+        await self._change(lambda: self._set_family(self._known(name), family))
+
+    async def _set_family(self, app: AppRow, family: str) -> None:
+        if app.family != family:
+            await self._save(evolve(app, family=family), self._secrets[app.client_id])
 
     async def rotate(self, name: str) -> AppRegistration:
         """Give an app another secret; the one that it has stays valid for ``SECRET_OVERLAP`` seconds.
@@ -195,8 +214,7 @@ class Apps:
         :raises NotFound: no app has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._change():
-            return await self._give_secret(self._known(name))
+        return await self._change(lambda: self._give_secret(self._known(name)))
 
     def apps(self) -> list[AppRow]:
         """Return all registered apps, by name."""
@@ -213,13 +231,14 @@ class Apps:
         :raises NotFound: no app has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._change():
-            app = self._known(name)
-            devices = await self._store.devices_of(app.client_id, self._now())
-            await self._store.remove_app(app.client_id)
-            self._let_go(app)
-            _log("removed", app, "the app %s was removed, with its tokens and channels (client id %s)")
-            self.on_removed(devices)
+        await self._change(lambda: self._remove(self._known(name)))
+
+    async def _remove(self, app: AppRow) -> None:
+        devices = await self._store.devices_of(app.client_id, self._now())
+        await self._store.remove_app(app.client_id, self._kept)
+        self._let_go(app)
+        _log("removed", app, "the app %s was removed, with its tokens and channels (client id %s)")
+        self.on_removed(devices)
 
     def name_of(self, client_id: str) -> str | None:
         """Return the name of an app; None where it is not registered."""
@@ -256,16 +275,31 @@ class Apps:
     async def _give_secret(self, app: AppRow) -> AppRegistration:
         secret = secrets.token_hex(32)  # letters and digits: no command line takes one that begins with a dash
         now = self._now()
-        rows = [*self._overlapping(app.client_id, now), SecretRow(hash_of(secret), app.client_id, now, expires=None)]
-        rows = rows[-MAX_SECRETS:]
-        await self._store.save_app(app, rows)
+        before = self._overlapping(app.client_id, now)
+        # The last is that of the latest moment, also where it comes from a node whose clock is behind.
+        created = max([now, *(nextafter(row.created, inf) for row in before)])
+        rows = [*before, SecretRow(hash_of(secret), app.client_id, created, expires=None)][-MAX_SECRETS:]
         is_new = not self.known(app.client_id)
-        self._hold(app, rows)
+        await self._save(app, rows)
         if is_new:
             _log("added", app, "the app %s was added (client id %s)")
         else:
             _log("rotated", app, "the app %s was given another secret (client id %s)")
         return AppRegistration(app.name, app.client_id, secret, app.remote_id, app.family)
+
+    async def _save(self, app: AppRow, rows: list[SecretRow]) -> None:
+        given = {row.hash for row in rows} - {row.hash for row in self._kept.secrets}
+        try:
+            await self._store.save_app(app, rows, self._kept)
+        except BaseException as failure:
+            if may_be_there(failure):
+                self._untold |= given
+            raise
+        self._untold -= {row.hash for row in rows}
+        before = self._apps.get(app.client_id)
+        if before is not None:
+            self._let_go(before)
+        self._hold(app, rows)
 
     def _hold(self, app: AppRow, rows: list[SecretRow]) -> None:
         self._apps[app.client_id] = app

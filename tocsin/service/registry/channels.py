@@ -259,6 +259,11 @@ class Channels:
         token_hash = hash_of(token)
         return self._lent.get(token_hash, token_hash)
 
+    async def know_apps(self, channels: Iterable[ChannelRow | None]) -> None:
+        """See that the apps of channels are known, before what names one that is not is forgotten: others may have registered it just now."""
+        if any(channel is not None and not self._registrations.known(channel.client_id) for channel in channels):
+            await self._registrations.reload()
+
     def fault_of(self, channel: ChannelRow | None) -> ChannelFault | None:
         """Return why a channel leads nowhere; None where it may be used."""
         if channel is None or not self._registrations.known(channel.client_id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import asdict
@@ -10,8 +11,15 @@ from attrs import asdict
 from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
 from tocsin.protocol.hub.hub_outcomes import Tally
 from tocsin.protocol.hub.message_life import Phase
-from tocsin.service.registry.hub_store import MessageRow, channel_of
+from tocsin.protocol.hub.rights import Right
+from tocsin.service.registry.hub_store import HubKeyRow, MessageRow, channel_of
 from tocsin.service.registry.service_store import ChannelRow
+
+
+def key_from_row(row: Sequence[Any]) -> HubKeyRow:
+    """Read a key of a hub."""
+    hub, right, key, created, expires = row
+    return HubKeyRow(hub, Right(right), key, created, expires)
 
 
 def registration_to_row(hub: int, registration: RegistrationDescription) -> tuple[Any, ...]:

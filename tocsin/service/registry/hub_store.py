@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import Factory, field, frozen
 
@@ -40,6 +40,18 @@ class HubKeyRow:
 
 
 @frozen
+class KeptHubs:
+    """All hubs and all of their keys, as a change of one of them was decided from; at first there are none."""
+
+    hubs: frozenset[HubRow] = frozenset()
+    keys: frozenset[HubKeyRow] = frozenset()
+
+
+NO_HUBS: Final = KeptHubs()
+"""What is kept before the first hub is made."""
+
+
+@frozen
 class HubCounts:
     """How much is kept of a hub."""
 
@@ -50,6 +62,16 @@ class HubCounts:
     installations: int
     waiting: int
     """Messages that have not ended, those that are scheduled included."""
+
+
+@frozen
+class InstallationRow:
+    """An installation; ``expires`` is when all of it ends, whatever becomes of its channels, None: it does not."""
+
+    id: str
+    document: str = field(repr=False)
+    etag: int
+    expires: float | None = None
 
 
 @frozen
@@ -118,7 +140,8 @@ def channel_of(uri: str) -> bytes | None:
 class HubStore(Protocol):
     """What hubs need of what outlives the service; each change is one transaction, and on disk when the call returns.
 
-    All methods raise ``StateUnavailable`` where the store cannot be read or written, or not within its patience.
+    A change of what others may change says by ``was`` what it was decided from, as with :class:`ServiceStore`. All methods
+    raise ``StateUnavailable`` where the store cannot be read or written, or not within its patience.
     """
 
     async def hubs(self) -> list[HubRow]:
@@ -129,12 +152,23 @@ class HubStore(Protocol):
         """Return the keys of all hubs, the oldest first."""
         ...
 
-    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow]) -> None:
-        """Keep a hub with these keys, and no others."""
+    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow], was: KeptHubs = NO_HUBS) -> None:
+        """Keep a hub with these keys, and no others; another of its name goes: its maker was told that it had failed.
+
+        :param was: all that was kept when this was decided: names and numbers are of one hub among all.
+        :raises ChangedMeanwhile: something else is kept by now.
+        """
         ...
 
-    async def remove_hub(self, hub: int) -> None:
-        """Forget a hub with all that is kept for it."""
+    async def remove_hub(self, hub: int, was: KeptHubs) -> None:
+        """Forget a hub with all that is kept for it.
+
+        :raises ChangedMeanwhile: as :meth:`save_hub`.
+        """
+        ...
+
+    async def forget_rest(self, hub: int) -> None:
+        """Forget what is kept for a hub that is not there; of one that is there nothing goes."""
         ...
 
     async def counts(self, hub: int) -> HubCounts:
@@ -145,12 +179,20 @@ class HubStore(Protocol):
         """Return a registration, or None."""
         ...
 
-    async def save_registration(self, hub: int, registration: RegistrationDescription) -> None:
-        """Keep a registration, in the place of the one with its id if there is one."""
+    async def save_registration(self, hub: int, registration: RegistrationDescription, was: int | None = None) -> None:
+        """Keep a registration, in the place of the one with its id if there is one.
+
+        :param was: the ETag of that one; None where there is none.
+        :raises ChangedMeanwhile: there is another by now, or none any more.
+        """
         ...
 
-    async def remove_registration(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
-        """Forget a registration, if it is there."""
+    async def remove_registration(self, hub: int, id: str, was: int) -> None:  # noqa: A002 - the field's name
+        """Forget a registration.
+
+        :param was: its ETag.
+        :raises ChangedMeanwhile: it has another by now, or is not there any more.
+        """
         ...
 
     async def registrations(
@@ -166,23 +208,28 @@ class HubStore(Protocol):
         """Return an installation's document and its ETag; None where there is none that has not expired."""
         ...
 
-    async def save_installation(  # noqa: PLR0913, PLR0917  # the columns
+    async def save_installation(
         self,
         hub: int,
-        id: str,  # noqa: A002 - the field's name
-        document: str,
-        etag: int,
+        installation: InstallationRow,
         parts: Sequence[RegistrationDescription],
-        expires: float | None = None,
+        was: tuple[str, int] | None = None,
+        now: float = 0.0,
     ) -> None:
         """Keep an installation with its parts, and no others of it.
 
-        :param expires: when all of it ends, whatever becomes of its channels; None: it does not.
+        :param was: what :meth:`installation` has returned.
+        :param now: when it has done so.
+        :raises ChangedMeanwhile: it would return something else by now.
         """
         ...
 
-    async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
-        """Forget an installation with its parts, if it is there."""
+    async def remove_installation(self, hub: int, id: str, was: tuple[str, int]) -> None:  # noqa: A002 - the field's name
+        """Forget an installation with its parts.
+
+        :param was: as for :meth:`save_installation`.
+        :raises ChangedMeanwhile: as there.
+        """
         ...
 
     async def add_message(self, message: MessageRow) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar
 
 from anyio import Lock
 from attrs import evolve, field, frozen
 
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound, StateUnavailable
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
 from tocsin.protocol.hub.hub_name import check_hub_name
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.text import quoted
 from tocsin.service.registry.apps import SECRET_OVERLAP, Apps
-from tocsin.service.registry.hub_store import HubCounts, HubKeyRow, HubRow, HubStore
+from tocsin.service.registry.decided import decided
+from tocsin.service.registry.hub_store import NO_HUBS, HubCounts, HubKeyRow, HubRow, HubStore, KeptHubs
+from tocsin.service.registry.service_store import may_be_there
 from tocsin.service.url_paths import RESERVED
+
+T = TypeVar("T")
 
 MAX_HUBS: Final = 1_000
 """Hubs of one service at most."""
@@ -36,12 +39,13 @@ class HubKeys:
 class Hubs:
     """All hubs, held in memory and kept in the store; made by :meth:`load`.
 
-    :param shared: whether others may change them in the store: then it is read anew before each change, and by :meth:`reload`.
+    Others may change them in the store: it is read anew before each change, and by :meth:`reload`.
     """
 
-    def __init__(self, store: HubStore, apps: Apps, now: Callable[[], float], *, shared: bool = False) -> None:
+    def __init__(self, store: HubStore, apps: Apps, now: Callable[[], float]) -> None:
         self._store = store
-        self._shared = shared
+        self._kept = NO_HUBS
+        self._untold: set[str] = set()  # keys that may be kept, though their callers were told that they failed
         self._apps = apps
         self._now = now
         self._hubs: dict[str, HubRow] = {}  # by name in lower case
@@ -51,12 +55,12 @@ class Hubs:
         self._changing = Lock()
 
     @classmethod
-    async def load(cls, store: HubStore, apps: Apps, now: Callable[[], float], *, shared: bool = False) -> Hubs:
+    async def load(cls, store: HubStore, apps: Apps, now: Callable[[], float]) -> Hubs:
         """Read what the store holds.
 
         :raises StateUnavailable: the store cannot be read.
         """
-        hubs = cls(store, apps, now, shared=shared)
+        hubs = cls(store, apps, now)
         await hubs._read()
         return hubs
 
@@ -71,28 +75,32 @@ class Hubs:
     async def _read(self) -> None:
         hubs = await self._store.hubs()
         keys: dict[int, list[HubKeyRow]] = {hub.id: [] for hub in hubs}
-        for each in await self._store.keys():
+        rows = await self._store.keys()
+        self._kept = KeptHubs(frozenset(hubs), frozenset(rows))
+        for each in rows:
             keys.get(each.hub, []).append(each)
         for known in (self._hubs, self._by_id, self._keys):
             known.clear()
         for hub in hubs:
-            self._hold(hub, keys[hub.id])
+            its = keys[hub.id]
+            if its and all(row.key in self._untold for row in its):
+                self._last = max(self._last, hub.id)  # its keys were told to none: it may be made again
+            else:
+                self._hold(hub, its)
 
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[None]:
+    async def _change(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Change them, one change after the other, from what the store holds."""
+
+        async def read_and_change() -> T:
+            await self._read()
+            return await attempt()
+
         async with self._changing:
-            if self._shared:
-                await self._read()
-            yield
+            return await decided(read_and_change)
 
-    def check_current(self) -> None:
-        """See that what is known of hubs is as the store has it.
-
-        :raises StateUnavailable: that is not known just now.
-        """
-        if not self._apps.is_current():
-            raise StateUnavailable("this node does not know just now what others have changed")
+    def is_current(self) -> bool:
+        """Tell whether what is known of hubs is as the store has it; one of several nodes may say no."""
+        return self._apps.is_current()
 
     def named(self, name: str) -> HubRow | None:
         """Return the hub of that name, in whatever case; None where there is none."""
@@ -142,16 +150,18 @@ class Hubs:
         :raises StateUnavailable: it could not be stored.
         """
         _check_name(name)
-        async with self._change():
-            if self.named(name) is not None:
-                raise IllegalCall(f"there is a hub {quoted(name)} already; 'rotate' gives it other keys")
-            if len(self._hubs) >= MAX_HUBS:
-                raise IllegalCall(f"a service has {MAX_HUBS} hubs at most; remove one first")
-            # Its number is never that of an earlier hub: what is left of one, such as a signature, is not of another.
-            hub = HubRow(
-                max(self._last + 1, int(self._now() * 1_000)), name, self._client_of(app), self._now(), endpoint
-            )
-            return await self._give_keys(hub, Right)
+        if app:
+            await self._apps.reload()  # another may have registered it just now
+        return await self._change(lambda: self._add(name, app, endpoint))
+
+    async def _add(self, name: str, app: str, endpoint: str) -> HubKeys:
+        if self.named(name) is not None:
+            raise IllegalCall(f"there is a hub {quoted(name)} already; 'rotate' gives it other keys")
+        if len(self._hubs) >= MAX_HUBS:
+            raise IllegalCall(f"a service has {MAX_HUBS} hubs at most; remove one first")
+        # Its number is never that of an earlier hub: what is left of one, such as a signature, is not of another.
+        number = max(self._last + 1, int(self._now() * 1_000))
+        return await self._give_keys(HubRow(number, name, self._client_of(app), self._now(), endpoint), Right)
 
     async def rotate(self, name: str, rights: Iterable[Right] = Right) -> HubKeys:
         """Give a hub other keys for these rights; the ones that it has stay good for ``SECRET_OVERLAP`` seconds.
@@ -159,8 +169,8 @@ class Hubs:
         :raises NotFound: no hub has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._change():
-            return await self._give_keys(self._known(name), rights)
+        chosen = list(rights)
+        return await self._change(lambda: self._give_keys(self._known(name), chosen))
 
     async def remove(self, name: str) -> None:
         """Forget a hub with all that is kept for it; what it has still to send is not sent.
@@ -168,10 +178,11 @@ class Hubs:
         :raises NotFound: no hub has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._change():
-            hub = self._known(name)
-            await self._store.remove_hub(hub.id)
-            del self._hubs[name.lower()], self._by_id[hub.id], self._keys[hub.id]
+        await self._change(lambda: self._remove(self._known(name)))
+
+    async def _remove(self, hub: HubRow) -> None:
+        await self._store.remove_hub(hub.id, self._kept)
+        del self._hubs[hub.name.lower()], self._by_id[hub.id], self._keys[hub.id]
 
     async def _give_keys(self, hub: HubRow, rights: Iterable[Right]) -> HubKeys:
         now = self._now()
@@ -185,7 +196,12 @@ class Hubs:
         older = {row.right: row for row in rows if row.expires is not None}
         rows = [*older.values(), *(row for row in rows if row.expires is None)]
         rows += [HubKeyRow(hub.id, right, key, now, expires=None) for right, key in keys.items()]
-        await self._store.save_hub(hub, rows)
+        try:
+            await self._store.save_hub(hub, rows, self._kept)
+        except BaseException as failure:
+            if may_be_there(failure):
+                self._untold.update(keys.values())
+            raise
         self._hold(hub, rows)
         return HubKeys(hub.name, self.app_of(hub), keys, hub.endpoint)
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from attrs import astuple
 
-from tocsin.persistence.postgres_statements import Statement
+from tocsin.persistence.postgres_statements import Link, Statement, touching
+from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.hub.descriptions import RegistrationDescription
-from tocsin.protocol.hub.rights import Right
-from tocsin.service.registry.hub_rows import channel_from_row, registration_from_row, registration_to_row
-from tocsin.service.registry.hub_store import HubCounts, HubKeyRow, HubRow, TargetRow
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
+from tocsin.service.registry.hub_rows import channel_from_row, key_from_row, registration_from_row, registration_to_row
+from tocsin.service.registry.hub_store import (
+    NO_HUBS,
+    HubCounts,
+    HubKeyRow,
+    HubRow,
+    InstallationRow,
+    KeptHubs,
+    TargetRow,
+)
 from tocsin.service.registry.postgres_ended_channels import end_channels
 from tocsin.service.registry.postgres_hub_messages import PostgresHubMessages
 
@@ -26,12 +37,24 @@ _TARGET: Final = (
 _WITH_TAGS: Final = """SELECT DISTINCT t.sequence FROM unnest($2::text[]) AS wanted, LATERAL (
     SELECT sequence FROM hub_tags WHERE hub = $1 AND tag = wanted AND sequence > $3 AND sequence <= $4
     ORDER BY sequence LIMIT $5) t ORDER BY t.sequence LIMIT $5"""
-_SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
+_NEW_REGISTRATION: Final = """INSERT INTO hub_registrations
     (hub, id, etag, channel, uri, tags, expires, template, variables, tile, installation)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-    ON CONFLICT (hub, id) DO UPDATE SET etag = excluded.etag, channel = excluded.channel, uri = excluded.uri,
-    tags = excluded.tags, expires = excluded.expires, template = excluded.template, variables = excluded.variables,
-    tile = excluded.tile, installation = excluded.installation"""
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (hub, id) DO"""
+_SET_REGISTRATION: Final = """UPDATE SET etag = $3, channel = $4, uri = $5, tags = $6, expires = $7, template = $8, variables = $9,
+    tile = $10, installation = $11"""
+_SAVE_PART: Final = f"{_NEW_REGISTRATION} {_SET_REGISTRATION}"
+_CHANGE_REGISTRATION: Final = (
+    f"{_SET_REGISTRATION.replace('UPDATE', 'UPDATE hub_registrations')} WHERE hub = $1 AND id = $2 AND etag = $12"
+)
+_NEW_INSTALLATION: Final = """INSERT INTO hub_installations (hub, id, document, etag, expires) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (hub, id) DO UPDATE SET document = excluded.document, etag = excluded.etag, expires = excluded.expires
+    WHERE hub_installations.expires <= $6"""
+_SAME_INSTALLATION: Final = "hub = $1 AND id = $2 AND document = $3 AND etag = $4"
+_CHANGE_INSTALLATION: Final = (
+    f"UPDATE hub_installations SET document = $5, etag = $6, expires = $7 WHERE {_SAME_INSTALLATION}"
+)
+_HUBS: Final = "SELECT id, name, client_id, created, endpoint FROM hubs"
+_KEYS: Final = "SELECT hub, grants, key, created, expires FROM hub_keys"
 _FORGET_CHANNELS: Final = "DELETE FROM hub_registrations WHERE channel = ANY($1::bytea[])"
 
 
@@ -42,42 +65,60 @@ def _forget_orphans(table: str) -> Statement:
     return Statement(f"DELETE FROM {table} WHERE hub IN ({having} EXCEPT SELECT id FROM hubs)", [()])
 
 
+async def _are_kept(was: KeptHubs, link: Link) -> bool:
+    """Tell whether the hubs and keys are those, and let none change them until the transaction has ended."""
+    await link.execute("LOCK TABLE hubs, hub_keys IN SHARE ROW EXCLUSIVE MODE")
+    hubs = frozenset(HubRow(*from_kept(row)) for row in await link.fetch(_HUBS))
+    return was == KeptHubs(hubs, frozenset(key_from_row(from_kept(row)) for row in await link.fetch(_KEYS)))
+
+
+async def _is_gone(hub: int, link: Link) -> bool:
+    """Tell whether a hub is not there; it never is again."""
+    return bool(await link.fetchval("SELECT NOT EXISTS (SELECT FROM hubs WHERE id = $1)", hub))
+
+
+def _removing(hub: int) -> Iterator[Statement]:
+    """Return what forgets all that is kept for a hub, and the hub."""
+    yield Statement("DELETE FROM hub_retries WHERE message IN (SELECT id FROM hub_messages WHERE hub = $1)", [(hub,)])
+    for table in ("hub_messages", "hub_tags", "hub_registrations", "hub_installations", "hub_keys"):
+        yield Statement(f"DELETE FROM {table} WHERE hub = $1", [(hub,)])
+    yield Statement("DELETE FROM hubs WHERE id = $1", [(hub,)])
+
+
 class PostgresHubStore(PostgresHubMessages):
     """Keeps what :class:`tocsin.service.registry.hub_store.HubStore` promises."""
 
     async def hubs(self) -> list[HubRow]:
         """Return all hubs, by name."""
-        rows = await self._read("SELECT id, name, client_id, created, endpoint FROM hubs ORDER BY lower(name)")
-        return [HubRow(*row) for row in rows]
+        return [HubRow(*row) for row in await self._read(f"{_HUBS} ORDER BY lower(name)")]
 
     async def keys(self) -> list[HubKeyRow]:
         """Return the keys of all hubs, the oldest first."""
-        rows = await self._read("SELECT hub, grants, key, created, expires FROM hub_keys ORDER BY created, number")
-        return [HubKeyRow(hub, Right(right), key, created, expires) for hub, right, key, created, expires in rows]
+        return [key_from_row(row) for row in await self._read(f"{_KEYS} ORDER BY created, number")]
 
-    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow]) -> None:
-        """Keep a hub with these keys, and no others."""
-        await self._write(
+    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow], was: KeptHubs = NO_HUBS) -> None:
+        """Keep a hub with these keys, and no others; another of its name goes."""
+        await self._database.write_where(
+            partial(_are_kept, was),
             Statement("DELETE FROM hubs WHERE id = $1 OR lower(name) = lower($2)", [(hub.id, hub.name)]),
             Statement(
                 "INSERT INTO hubs (id, name, client_id, created, endpoint) VALUES ($1, $2, $3, $4, $5)", [astuple(hub)]
             ),
-            Statement("DELETE FROM hub_keys WHERE hub = $1", [(hub.id,)]),
+            Statement("DELETE FROM hub_keys WHERE hub = $1 OR hub NOT IN (SELECT id FROM hubs)", [(hub.id,)]),
             Statement(
                 "INSERT INTO hub_keys (hub, grants, key, created, expires) VALUES ($1, $2, $3, $4, $5)",
                 [(each.hub, each.right.value, each.key, each.created, each.expires) for each in keys],
             ),
         )
 
-    async def remove_hub(self, hub: int) -> None:
+    async def remove_hub(self, hub: int, was: KeptHubs) -> None:
         """Forget a hub with all that is kept for it."""
-        of_hub = "DELETE FROM hub_retries WHERE message IN (SELECT id FROM hub_messages WHERE hub = $1)"
-        tables = ("hub_messages", "hub_tags", "hub_registrations", "hub_installations", "hub_keys")
-        await self._write(
-            Statement(of_hub, [(hub,)]),
-            *(Statement(f"DELETE FROM {table} WHERE hub = $1", [(hub,)]) for table in tables),
-            Statement("DELETE FROM hubs WHERE id = $1", [(hub,)]),
-        )
+        await self._database.write_where(partial(_are_kept, was), *_removing(hub))
+
+    async def forget_rest(self, hub: int) -> None:
+        """Forget what is kept for a hub that is not there."""
+        with suppress(ChangedMeanwhile):
+            await self._database.write_where(partial(_is_gone, hub), *_removing(hub))
 
     async def counts(self, hub: int) -> HubCounts:
         """Count what is kept of a hub."""
@@ -96,13 +137,18 @@ class PostgresHubStore(PostgresHubMessages):
         rows = await self._read(sql, hub, id)
         return registration_from_row(rows[0]) if rows else None
 
-    async def save_registration(self, hub: int, registration: RegistrationDescription) -> None:
+    async def save_registration(self, hub: int, registration: RegistrationDescription, was: int | None = None) -> None:
         """Keep a registration, in the place of the one with its id if there is one."""
-        await self._write(Statement(_SAVE_REGISTRATION, [registration_to_row(hub, registration)]))
+        row = registration_to_row(hub, registration)
+        if was is None:
+            await self._database.write_where(touching(f"{_NEW_REGISTRATION} NOTHING", row))
+        else:
+            await self._database.write_where(touching(_CHANGE_REGISTRATION, (*row, was)))
 
-    async def remove_registration(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
-        """Forget a registration, if it is there."""
-        await self._write(Statement("DELETE FROM hub_registrations WHERE hub = $1 AND id = $2", [(hub, id)]))
+    async def remove_registration(self, hub: int, id: str, was: int) -> None:  # noqa: A002 - the field's name
+        """Forget a registration."""
+        sql = "DELETE FROM hub_registrations WHERE hub = $1 AND id = $2 AND etag = $3"
+        await self._database.write_where(touching(sql, (hub, id, was)))
 
     async def registrations(
         self, hub: int, after: int, limit: int, *, tag: str | None = None, channel: bytes | None = None
@@ -127,36 +173,34 @@ class PostgresHubStore(PostgresHubMessages):
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def save_installation(  # noqa: PLR0913, PLR0917  # the columns
+    async def save_installation(
         self,
         hub: int,
-        id: str,  # noqa: A002 - the field's name
-        document: str,
-        etag: int,
+        installation: InstallationRow,
         parts: Sequence[RegistrationDescription],
-        expires: float | None = None,
+        was: tuple[str, int] | None = None,
+        now: float = 0.0,
     ) -> None:
         """Keep an installation with its parts, and no others of it."""
-        kept = [part.id for part in parts]
-        await self._write(
-            Statement(
-                """INSERT INTO hub_installations (hub, id, document, etag, expires) VALUES ($1, $2, $3, $4, $5)
-                ON CONFLICT (hub, id) DO UPDATE
-                SET document = excluded.document, etag = excluded.etag, expires = excluded.expires""",
-                [(hub, id, document, etag, expires)],
-            ),
+        id_, *columns = astuple(installation)
+        if was is None:
+            holds = touching(_NEW_INSTALLATION, (hub, id_, *columns, now))
+        else:
+            holds = touching(_CHANGE_INSTALLATION, (hub, id_, *was, *columns))
+        await self._database.write_where(
+            holds,
             Statement(
                 "DELETE FROM hub_registrations WHERE hub = $1 AND installation = $2 AND id <> ALL($3::text[])",
-                [(hub, id, kept)],
+                [(hub, id_, [part.id for part in parts])],
             ),
-            Statement(_SAVE_REGISTRATION, [registration_to_row(hub, part) for part in parts]),
+            Statement(_SAVE_PART, [registration_to_row(hub, part) for part in parts]),
         )
 
-    async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
-        """Forget an installation with its parts, if it is there."""
-        await self._write(
+    async def remove_installation(self, hub: int, id: str, was: tuple[str, int]) -> None:  # noqa: A002 - the field's name
+        """Forget an installation with its parts."""
+        await self._database.write_where(
+            touching(f"DELETE FROM hub_installations WHERE {_SAME_INSTALLATION}", (hub, id, *was)),
             Statement("DELETE FROM hub_registrations WHERE hub = $1 AND installation = $2", [(hub, id)]),
-            Statement("DELETE FROM hub_installations WHERE hub = $1 AND id = $2", [(hub, id)]),
         )
 
     async def last_sequence(self, hub: int) -> int:

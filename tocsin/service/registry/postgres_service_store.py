@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from attrs import asdict, astuple
 
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres, read_postgres
-from tocsin.persistence.postgres_statements import ArrayStatement, Statement
+from tocsin.persistence.postgres_statements import ArrayStatement, Link, Statement, touching
 from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.nodes.lease import LeaseTerms
@@ -22,13 +23,19 @@ from tocsin.service.registry.postgres_hub_store import PostgresHubStore
 from tocsin.service.registry.postgres_node_store import open_postgres_nodes
 from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS, arrays
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
-from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
+from tocsin.service.registry.service_store import NO_APPS, PATIENCE, SEARCHED, AppRow, ChannelRow, KeptApps, SecretRow
 
 _ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({arrays(1, *ENTRY_KINDS, 'text', 'bytea')}) WHERE true"  # noqa: S608 - constants
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
 _ORPHANED: Final = "NOT revoked AND expires > $1 AND client_id NOT IN (SELECT client_id FROM apps)"
+_APPS: Final = "SELECT client_id, name, remote_id, family FROM apps"
+_SECRETS: Final = "SELECT hash, client_id, created, expires FROM secrets"
 _CHANNEL: Final = "hash, name, client_id, app, device, expires, revoked"
+_WITHOUT_CHANNELS: Final = (
+    "NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)"
+    " AND NOT EXISTS (SELECT FROM devices d WHERE d.device = u.device AND d.lease IS NOT NULL)"
+)
 _COUNT_BY_APP: Final = (
     "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
     " ON c.client_id = a.client_id AND NOT c.revoked AND c.expires > $1 GROUP BY a.client_id ORDER BY a.name"
@@ -80,22 +87,18 @@ class PostgresServiceStore:
 
     async def apps(self) -> list[AppRow]:
         """Return all registered apps."""
-        return [
-            AppRow(*row)
-            for row in await self._read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
-        ]
+        return [AppRow(*row) for row in await self._read(f"{_APPS} ORDER BY name")]
 
     async def secrets(self) -> list[SecretRow]:
         """Return all secrets, the oldest first."""
-        rows = await self._read(
-            "SELECT hash, client_id, created, expires FROM secrets ORDER BY created, expires IS NULL"
-        )
+        rows = await self._read(f"{_SECRETS} ORDER BY created, expires IS NULL")
         return [SecretRow(*row) for row in rows]
 
-    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow], was: KeptApps = NO_APPS) -> None:
         """Keep an app with these secrets, and no others; one of its name with another id is there by mistake."""
         other = [(app.name, app.client_id)]  # of a registration that failed, although it is on disk
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             Statement(
                 "DELETE FROM secrets WHERE client_id IN (SELECT client_id FROM apps WHERE name = $1 AND client_id <> $2)",
                 other,
@@ -113,13 +116,14 @@ class PostgresServiceStore:
             ),
         )
 
-    async def remove_app(self, client_id: str) -> None:
+    async def remove_app(self, client_id: str, was: KeptApps) -> None:
         """Forget an app with its secrets, and what is stored for its channels; these stay until they would have ended.
 
         So each of their devices can be told, whenever it is there.
         """
         gone = [(client_id,)]
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             Statement("DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = $1)", gone),
             Statement("DELETE FROM secrets WHERE client_id = $1", gone),
             Statement("DELETE FROM apps WHERE client_id = $1", gone),
@@ -210,9 +214,12 @@ class PostgresServiceStore:
 
     async def unwanting_without_channels(self) -> set[str]:
         """Return the devices that do not want something, and have no channel, not even one that has ended; none that is connected to a node."""
-        without_channels = "NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)"
-        elsewhere = "EXISTS (SELECT FROM devices d WHERE d.device = u.device AND d.lease IS NOT NULL)"
-        return await self._devices(f"unwanted u WHERE {without_channels} AND NOT {elsewhere}")
+        return await self._devices(f"unwanted u WHERE {_WITHOUT_CHANNELS}")
+
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent, that has no channel still."""
+        sql = f"DELETE FROM unwanted u WHERE u.device = $1 AND {_WITHOUT_CHANNELS}"  # noqa: S608 - a constant
+        await self._database.write_where(touching(sql, (device,)))
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
@@ -281,6 +288,13 @@ class PostgresServiceStore:
     async def _devices(self, where: str, *parameters: Any) -> set[str]:
         rows = await self._read(f"SELECT DISTINCT device FROM {where}", *parameters)  # noqa: S608 - constants
         return {device for (device,) in rows}
+
+
+async def _are_kept(was: KeptApps, link: Link) -> bool:
+    """Tell whether the apps and secrets are those, and let none change them until the transaction has ended."""
+    await link.execute("LOCK TABLE apps, secrets IN SHARE ROW EXCLUSIVE MODE")
+    apps = frozenset(AppRow(*from_kept(row)) for row in await link.fetch(_APPS))
+    return was == KeptApps(apps, frozenset(SecretRow(*from_kept(row)) for row in await link.fetch(_SECRETS)))
 
 
 def _erasing(sequences: Sequence[int]) -> ArrayStatement:

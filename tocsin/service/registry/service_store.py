@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 
@@ -52,6 +53,14 @@ class SecretRow:
 
 
 @frozen
+class KeptApps:
+    """All registered apps and all of their secrets, as a change of one of them was decided from; at first there are none."""
+
+    apps: frozenset[AppRow] = frozenset()
+    secrets: frozenset[SecretRow] = frozenset()
+
+
+@frozen
 class ChannelRow:
     """A channel: the SHA-256 of its token, and whose it is; ``device`` is the SHA-256 of the device's key in hex."""
 
@@ -64,6 +73,10 @@ class ChannelRow:
     revoked: bool
 
 
+NO_APPS: Final = KeptApps()
+"""What is kept before the first app is registered."""
+
+
 def hash_of(secret: str) -> bytes:
     """Return all that the service keeps of a secret or a channel's token: its SHA-256."""
     return hashlib.sha256(secret.encode()).digest()
@@ -71,7 +84,9 @@ def hash_of(secret: str) -> bytes:
 
 def may_be_there(failure: BaseException) -> bool:
     """Tell whether what could not be written for that reason may be on disk all the same."""
-    return not isinstance(failure, StateUnavailable) or failure.in_doubt
+    if isinstance(failure, StateUnavailable):
+        return failure.in_doubt
+    return not isinstance(failure, ChangedMeanwhile)
 
 
 class ServiceStore(Protocol):
@@ -80,6 +95,9 @@ class ServiceStore(Protocol):
     Each method that changes something is one transaction, or a part of one that several calls share: all of it is done
     or nothing, it is on disk when the call returns, and calls that overlap do not fail with one another. What a call has
     written is seen by each call that begins after it has returned. Times are the service's, in seconds since the epoch.
+
+    Others may use the same store. A change that was decided from what was read says so by ``was``; where another has changed
+    that since, nothing is written, and it raises ``ChangedMeanwhile``: the caller reads and decides anew (``decided.py``).
 
     All methods raise ``StateUnavailable`` where the store cannot be read or written, or not within its patience; its
     ``in_doubt`` says whether the change may be on disk all the same (:func:`may_be_there`).
@@ -110,18 +128,23 @@ class ServiceStore(Protocol):
         """Return all secrets, the oldest first."""
         ...
 
-    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow], was: KeptApps = NO_APPS) -> None:
         """Keep an app with these secrets, and no others, in one transaction.
 
         A registered app stays as it is. One of the same name with another client id goes with its secrets: it is what a
         registration left whose caller was told that it had failed.
+
+        :param was: all that was kept when this was decided: names and families are of one app among all.
+        :raises ChangedMeanwhile: something else is kept by now.
         """
         ...
 
-    async def remove_app(self, client_id: str) -> None:
+    async def remove_app(self, client_id: str, was: KeptApps) -> None:
         """Forget an app with its secrets, and what is stored for its channels, in one transaction.
 
         The channels stay until they would have ended, so that each of their devices can be told.
+
+        :raises ChangedMeanwhile: as :meth:`save_app`.
         """
         ...
 
@@ -187,6 +210,13 @@ class ServiceStore(Protocol):
 
     async def unwanting_without_channels(self) -> set[str]:
         """Return the devices that do not want something, and have no channel, not even one that has ended."""
+        ...
+
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent.
+
+        :raises ChangedMeanwhile: it is none of :meth:`unwanting_without_channels` any more.
+        """
         ...
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:

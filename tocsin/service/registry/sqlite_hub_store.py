@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from attrs import astuple
 
 from tocsin.persistence.database import Database
-from tocsin.persistence.sqlite_connection import Statement
+from tocsin.persistence.sqlite_connection import Statement, touching
 from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.message_life import Phase
-from tocsin.protocol.hub.rights import Right
+from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.service.registry.hub_rows import (
     channel_from_row,
+    key_from_row,
     message_from_row,
     registration_from_row,
     registration_to_row,
     tally_to_text,
 )
 from tocsin.service.registry.hub_store import (
+    NO_HUBS,
     DeadTarget,
     HubCounts,
     HubKeyRow,
     HubRow,
+    InstallationRow,
+    KeptHubs,
     MessageRow,
     Retry,
     TargetRow,
@@ -44,12 +51,24 @@ _WITH_TAG: Final = (
 _MESSAGE: Final = (
     "number, id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
 )
-_SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
+_NEW_REGISTRATION: Final = """INSERT INTO hub_registrations
     (hub, id, etag, channel, uri, tags, expires, template, variables, tile, installation)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (hub, id) DO UPDATE SET etag = excluded.etag, channel = excluded.channel, uri = excluded.uri,
-    tags = excluded.tags, expires = excluded.expires, template = excluded.template, variables = excluded.variables,
-    tile = excluded.tile, installation = excluded.installation"""
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (hub, id) DO"""
+_SET_REGISTRATION: Final = """UPDATE SET etag = ?3, channel = ?4, uri = ?5, tags = ?6, expires = ?7, template = ?8, variables = ?9,
+    tile = ?10, installation = ?11"""
+_SAVE_PART: Final = f"{_NEW_REGISTRATION} {_SET_REGISTRATION}"
+_CHANGE_REGISTRATION: Final = (
+    f"{_SET_REGISTRATION.replace('UPDATE', 'UPDATE hub_registrations')} WHERE hub = ?1 AND id = ?2 AND etag = ?12"
+)
+_NEW_INSTALLATION: Final = """INSERT INTO hub_installations (hub, id, document, etag, expires) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (hub, id) DO UPDATE SET document = excluded.document, etag = excluded.etag, expires = excluded.expires
+    WHERE hub_installations.expires <= ?"""
+_SAME_INSTALLATION: Final = "hub = ?1 AND id = ?2 AND document = ?3 AND etag = ?4"
+_CHANGE_INSTALLATION: Final = (
+    f"UPDATE hub_installations SET document = ?5, etag = ?6, expires = ?7 WHERE {_SAME_INSTALLATION}"
+)
+_HUBS: Final = "SELECT id, name, client_id, created, endpoint FROM hubs"
+_KEYS: Final = "SELECT hub, grants, key, created, expires FROM hub_keys"
 # The place and the tally of one that was ended meanwhile by a removal of its hub have no row, and are lost with it.
 _SAVE_MESSAGE: Final = """UPDATE hub_messages SET phase = ?1, began = ?2, ended = ?3, place = ?4, until = ?5, tally = ?6
     WHERE id = ?7 AND ended IS NULL AND NOT (?1 = 'CANCELLED' AND phase = 'PROCESSING')"""
@@ -88,6 +107,25 @@ def _end_channels(ended: str, values: Sequence[Any]) -> tuple[Statement, Stateme
     )
 
 
+def _are_kept(was: KeptHubs, cursor: sqlite3.Cursor) -> bool:
+    """Tell whether the hubs and keys are those."""
+    hubs = frozenset(HubRow(*row) for row in cursor.execute(_HUBS).fetchall())
+    return was == KeptHubs(hubs, frozenset(map(key_from_row, cursor.execute(_KEYS).fetchall())))
+
+
+def _is_gone(hub: int, cursor: sqlite3.Cursor) -> bool:
+    """Tell whether a hub is not there; it never is again."""
+    return not cursor.execute("SELECT 1 FROM hubs WHERE id = ?", (hub,)).fetchall()
+
+
+def _removing(hub: int) -> Iterator[Statement]:
+    """Return what forgets all that is kept for a hub, and the hub."""
+    yield "DELETE FROM hub_retries WHERE message IN (SELECT id FROM hub_messages WHERE hub = ?)", [(hub,)]
+    for table in ("hub_messages", "hub_tags", "hub_registrations", "hub_installations", "hub_keys"):
+        yield f"DELETE FROM {table} WHERE hub = ?", [(hub,)]
+    yield "DELETE FROM hubs WHERE id = ?", [(hub,)]
+
+
 class SqliteHubStore:
     """Keeps what :class:`tocsin.service.registry.hub_store.HubStore` promises."""
 
@@ -96,39 +134,35 @@ class SqliteHubStore:
 
     async def hubs(self) -> list[HubRow]:
         """Return all hubs, by name."""
-        return [
-            HubRow(*row)
-            for row in await self._read("SELECT id, name, client_id, created, endpoint FROM hubs ORDER BY name")
-        ]
+        return [HubRow(*row) for row in await self._read(f"{_HUBS} ORDER BY name")]
 
     async def keys(self) -> list[HubKeyRow]:
         """Return the keys of all hubs, the oldest first."""
-        rows = await self._read("SELECT hub, grants, key, created, expires FROM hub_keys ORDER BY created, rowid")
-        return [HubKeyRow(hub, Right(right), key, created, expires) for hub, right, key, created, expires in rows]
+        return [key_from_row(row) for row in await self._read(f"{_KEYS} ORDER BY created, rowid")]
 
-    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow]) -> None:
-        """Keep a hub with these keys, and no others."""
-        await self._write(
+    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow], was: KeptHubs = NO_HUBS) -> None:
+        """Keep a hub with these keys, and no others; another of its name goes."""
+        await self._database.write_where(
+            partial(_are_kept, was),
             (
                 "INSERT OR REPLACE INTO hubs (id, name, client_id, created, endpoint) VALUES (?, ?, ?, ?, ?)",
                 [astuple(hub)],
             ),
-            ("DELETE FROM hub_keys WHERE hub = ?", [(hub.id,)]),
+            ("DELETE FROM hub_keys WHERE hub = ? OR hub NOT IN (SELECT id FROM hubs)", [(hub.id,)]),
             (
                 "INSERT INTO hub_keys (hub, grants, key, created, expires) VALUES (?, ?, ?, ?, ?)",
                 [(each.hub, each.right.value, each.key, each.created, each.expires) for each in keys],
             ),
         )
 
-    async def remove_hub(self, hub: int) -> None:
+    async def remove_hub(self, hub: int, was: KeptHubs) -> None:
         """Forget a hub with all that is kept for it."""
-        of_hub = "DELETE FROM hub_retries WHERE message IN (SELECT id FROM hub_messages WHERE hub = ?)"
-        tables = ("hub_messages", "hub_tags", "hub_registrations", "hub_installations", "hub_keys")
-        await self._write(
-            (of_hub, [(hub,)]),
-            *((f"DELETE FROM {table} WHERE hub = ?", [(hub,)]) for table in tables),
-            ("DELETE FROM hubs WHERE id = ?", [(hub,)]),
-        )
+        await self._database.write_where(partial(_are_kept, was), *_removing(hub))
+
+    async def forget_rest(self, hub: int) -> None:
+        """Forget what is kept for a hub that is not there."""
+        with suppress(ChangedMeanwhile):
+            await self._database.write_where(partial(_is_gone, hub), *_removing(hub))
 
     async def counts(self, hub: int) -> HubCounts:
         """Count what is kept of a hub."""
@@ -147,13 +181,18 @@ class SqliteHubStore:
         rows = await self._read(sql, (hub, id))
         return registration_from_row(rows[0]) if rows else None
 
-    async def save_registration(self, hub: int, registration: RegistrationDescription) -> None:
+    async def save_registration(self, hub: int, registration: RegistrationDescription, was: int | None = None) -> None:
         """Keep a registration, in the place of the one with its id if there is one."""
-        await self._write((_SAVE_REGISTRATION, [registration_to_row(hub, registration)]))
+        row = registration_to_row(hub, registration)
+        if was is None:
+            await self._database.write_where(touching(f"{_NEW_REGISTRATION} NOTHING", row))
+        else:
+            await self._database.write_where(touching(_CHANGE_REGISTRATION, (*row, was)))
 
-    async def remove_registration(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
-        """Forget a registration, if it is there."""
-        await self._write(("DELETE FROM hub_registrations WHERE hub = ? AND id = ?", [(hub, id)]))
+    async def remove_registration(self, hub: int, id: str, was: int) -> None:  # noqa: A002 - the field's name
+        """Forget a registration."""
+        sql = "DELETE FROM hub_registrations WHERE hub = ? AND id = ? AND etag = ?"
+        await self._database.write_where(touching(sql, (hub, id, was)))
 
     async def registrations(
         self, hub: int, after: int, limit: int, *, tag: str | None = None, channel: bytes | None = None
@@ -180,32 +219,35 @@ class SqliteHubStore:
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def save_installation(  # noqa: PLR0913, PLR0917  # the columns
+    async def save_installation(
         self,
         hub: int,
-        id: str,  # noqa: A002 - the field's name
-        document: str,
-        etag: int,
+        installation: InstallationRow,
         parts: Sequence[RegistrationDescription],
-        expires: float | None = None,
+        was: tuple[str, int] | None = None,
+        now: float = 0.0,
     ) -> None:
         """Keep an installation with its parts, and no others of it."""
-        kept = json.dumps([part.id for part in parts])
-        await self._write(
-            ("INSERT OR REPLACE INTO hub_installations VALUES (?, ?, ?, ?, ?)", [(hub, id, document, etag, expires)]),
+        id_, *columns = astuple(installation)
+        if was is None:
+            holds = touching(_NEW_INSTALLATION, (hub, id_, *columns, now))
+        else:
+            holds = touching(_CHANGE_INSTALLATION, (hub, id_, *was, *columns))
+        await self._database.write_where(
+            holds,
             (
                 """DELETE FROM hub_registrations WHERE hub = ? AND installation = ?
                 AND id NOT IN (SELECT value FROM json_each(?))""",
-                [(hub, id, kept)],
+                [(hub, id_, json.dumps([part.id for part in parts]))],
             ),
-            (_SAVE_REGISTRATION, [registration_to_row(hub, part) for part in parts]),
+            (_SAVE_PART, [registration_to_row(hub, part) for part in parts]),
         )
 
-    async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
-        """Forget an installation with its parts, if it is there."""
-        await self._write(
+    async def remove_installation(self, hub: int, id: str, was: tuple[str, int]) -> None:  # noqa: A002 - the field's name
+        """Forget an installation with its parts."""
+        await self._database.write_where(
+            touching(f"DELETE FROM hub_installations WHERE {_SAME_INSTALLATION}", (hub, id, *was)),
             ("DELETE FROM hub_registrations WHERE hub = ? AND installation = ?", [(hub, id)]),
-            ("DELETE FROM hub_installations WHERE hub = ? AND id = ?", [(hub, id)]),
         )
 
     async def add_message(self, message: MessageRow) -> None:

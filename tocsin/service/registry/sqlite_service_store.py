@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 from attrs import asdict, astuple
 
 from tocsin.persistence.database import Database, open_database, read_database
-from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
+from tocsin.persistence.sqlite_connection import COMMIT_COUNTER, touching
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.service.registry.gathered_reads import GatheredReads
 from tocsin.service.registry.hub_tables import TABLES
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
-from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
+from tocsin.service.registry.service_store import NO_APPS, PATIENCE, SEARCHED, AppRow, ChannelRow, KeptApps, SecretRow
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
 NAME = "service.db"
@@ -59,10 +61,13 @@ _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expire
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
 _ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
 _ORPHANED = "revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps)"
+_WITHOUT_CHANNELS = "device NOT IN (SELECT device FROM channels)"
 _COUNT_BY_APP = (
     "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
     " ON c.client_id = a.client_id AND c.revoked = 0 AND c.expires > ? GROUP BY a.client_id ORDER BY a.name"
 )
+_APPS = "SELECT client_id, name, remote_id, family FROM apps"
+_SECRETS = "SELECT hash, client_id, created, expires FROM secrets"
 _CHANNEL = "hash, name, client_id, app, device, expires, revoked"
 
 
@@ -99,20 +104,19 @@ class SqliteServiceStore:
 
     async def apps(self) -> list[AppRow]:
         """Return all registered apps."""
-        rows = await self._database.read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
+        rows = await self._database.read(f"{_APPS} ORDER BY name")
         return [AppRow(*row) for row in rows]
 
     async def secrets(self) -> list[SecretRow]:
         """Return all secrets, the oldest first."""
-        rows = await self._database.read(
-            "SELECT hash, client_id, created, expires FROM secrets ORDER BY created, expires IS NULL"
-        )
+        rows = await self._database.read(f"{_SECRETS} ORDER BY created, expires IS NULL")
         return [SecretRow(*row) for row in rows]
 
-    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow], was: KeptApps = NO_APPS) -> None:
         """Keep an app with these secrets, and no others; one of its name with another id is there by mistake."""
         other = [(app.name, app.client_id)]  # of a registration that failed, although it is on disk
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             (
                 "DELETE FROM secrets WHERE client_id IN (SELECT client_id FROM apps WHERE name = ? AND client_id <> ?)",
                 other,
@@ -130,12 +134,13 @@ class SqliteServiceStore:
             ),
         )
 
-    async def remove_app(self, client_id: str) -> None:
+    async def remove_app(self, client_id: str, was: KeptApps) -> None:
         """Forget an app with its secrets, and what is stored for its channels; these stay until they would have ended.
 
         So each of their devices can be told, whenever it is there.
         """
-        await self._database.write(
+        await self._database.write_where(
+            partial(_are_kept, was),
             (
                 "DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = ?)",
                 [(client_id,)],
@@ -241,10 +246,13 @@ class SqliteServiceStore:
 
     async def unwanting_without_channels(self) -> set[str]:
         """Return the devices that do not want something, and have no channel, not even one that has ended."""
-        rows = await self._database.read(
-            "SELECT device FROM unwanted WHERE device NOT IN (SELECT device FROM channels)"
-        )
+        rows = await self._database.read(f"SELECT device FROM unwanted WHERE {_WITHOUT_CHANNELS}")  # noqa: S608 - a constant
         return {device for (device,) in rows}
+
+    async def forget_unwanted(self, device: str) -> None:
+        """Forget what a device does not want to be sent, that has no channel still."""
+        sql = f"DELETE FROM unwanted WHERE device = ? AND {_WITHOUT_CHANNELS}"  # noqa: S608 - a constant
+        await self._database.write_where(touching(sql, (device,)))
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
@@ -313,6 +321,12 @@ class SqliteServiceStore:
         )
         await self._database.write((f"DELETE FROM stored WHERE ({_EXPIRED}) OR {_ENDED}", [(now, now, now)]))  # noqa: S608 - constants
         return expired, both - expired
+
+
+def _are_kept(was: KeptApps, cursor: sqlite3.Cursor) -> bool:
+    """Tell whether the apps and secrets are those."""
+    apps = frozenset(AppRow(*row) for row in cursor.execute(_APPS).fetchall())
+    return was == KeptApps(apps, frozenset(SecretRow(*row) for row in cursor.execute(_SECRETS).fetchall()))
 
 
 def _marks(values: Sequence[object]) -> str:

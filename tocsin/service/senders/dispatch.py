@@ -39,6 +39,7 @@ _UNDELIVERED: Final = {
     PushResult.TIMED_OUT: Refusal(RefusalKind.NOT_ACKNOWLEDGED),
     PushResult.SUSPENDED: Refusal(RefusalKind.DEVICE_SUSPENDED),
     PushResult.NOT_STORED: Refusal(RefusalKind.STORE_UNWRITABLE),
+    PushResult.LAPSED: Refusal(RefusalKind.NODE_LAPSED),
     PushResult.BUSY: Refusal(RefusalKind.TOO_MANY_WAITING),
 }
 
@@ -146,7 +147,7 @@ class Dispatcher:
             await self._devices.withdraw(channel, match)
         except StateUnavailable as failure:
             self._recurring.log(logger, logging.WARNING, "withdraw", "toasts could not be deleted: %s", failure)
-            return Refusal(RefusalKind.STORE_UNWRITABLE)
+            return Refusal(RefusalKind.NODE_LAPSED if self._devices.has_lapsed() else RefusalKind.STORE_UNWRITABLE)
         return None
 
     def payload(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Payload:  # noqa: A002 - the field's name

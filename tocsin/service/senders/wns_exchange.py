@@ -22,7 +22,7 @@ from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.notification import Notification
-from tocsin.protocol.service.refusal import Refusal
+from tocsin.protocol.service.refusal import Refusal, RefusalKind
 from tocsin.protocol.service.tally import Asked
 from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus
@@ -199,10 +199,12 @@ class WnsExchange:
         match = wns.read_match(wns.collect(self._request.headers))
         if isinstance(match, WnsRefusal):
             self._answer(match)
-        elif await self._around.dispatcher.withdraw(channel, match) is None:
+            return
+        refusal = await self._around.dispatcher.withdraw(channel, match)
+        if refusal is None:
             self._answer(_TAKEN)
         else:
-            self._answer(NOT_WITHDRAWN)
+            self._answer(NOT_WITHDRAWN if refusal.kind is RefusalKind.STORE_UNWRITABLE else refused(refusal))
 
     # The way to the device
 

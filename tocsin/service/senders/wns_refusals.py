@@ -35,6 +35,7 @@ _SAID: Final[dict[RefusalKind, tuple[int, str]]] = {
         503,
         "The notification is for the service's store, which cannot be written just now",
     ),
+    RefusalKind.NODE_LAPSED: (503, "This node of the service cannot act for devices just now: send the request again"),
     RefusalKind.NOT_ACKNOWLEDGED: (
         503,
         f"The device is connected, but did not acknowledge the notification in time{_YET}",

@@ -92,7 +92,7 @@ def test_a_connection_that_its_node_denies_is_cleared() -> None:
     assert post.read(MOVED_ON, good) == (Effect.FORWARD,)
 
 
-@pytest.mark.parametrize("said", [None, RouteEnd.UNAVAILABLE])
+@pytest.mark.parametrize("said", [None, RouteEnd.UNAVAILABLE, RouteEnd.LAPSED])
 def test_what_a_living_node_may_have_is_stored_behind_it(said: RouteEnd | None) -> None:
     """It is not asked twice, its row stays, and the answer waits until it knows."""
     post = route()
@@ -161,14 +161,14 @@ def test_a_node_forwards_to_no_third() -> None:
     assert post.end is RouteEnd.NOT_HERE
 
 
-@pytest.mark.parametrize("event", [Event.FAILED, Event.LAPSED])
-def test_without_lease_or_database_the_sender_tries_again(event: Event) -> None:
+@pytest.mark.parametrize(("event", "end"), [(Event.FAILED, RouteEnd.UNAVAILABLE), (Event.LAPSED, RouteEnd.LAPSED)])
+def test_without_lease_or_database_the_sender_tries_again(event: Event, end: RouteEnd) -> None:
     """Whether it was to be looked up, or stored."""
     looking, storing = route(), route()
     storing.read(AWAY, good)
     for post in (looking, storing):
         assert post.happened(event) == ANSWER
-        assert post.end is RouteEnd.UNAVAILABLE
+        assert post.end is end
 
 
 def test_a_row_that_moves_again_and_again_is_locked() -> None:

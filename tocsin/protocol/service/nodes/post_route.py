@@ -136,7 +136,9 @@ class RouteEnd(Enum):
     """The device may have it or not, and nothing is stored: the sender is to try again, if it likes."""
     NO_ROOM = auto()
     UNAVAILABLE = auto()
-    """The database cannot be used, or this node has no lease: 503, the sender is to try again."""
+    """The database cannot be used: 503, the sender is to try again."""
+    LAPSED = auto()
+    """This node has no lease: 503, the sender is to try again."""
     NOT_HERE = auto()
     """To the node that forwarded it: the connection that its row names is no more; what may not wait was handed over by none."""
 
@@ -147,7 +149,7 @@ _ENDS: Final = {
     Event.OUTLASTED: RouteEnd.STORED,
     Event.NO_ROOM: RouteEnd.NO_ROOM,
     Event.FAILED: RouteEnd.UNAVAILABLE,
-    Event.LAPSED: RouteEnd.UNAVAILABLE,
+    Event.LAPSED: RouteEnd.LAPSED,
     Event.ELSEWHERE: RouteEnd.NOT_HERE,
 }
 
@@ -221,7 +223,7 @@ class PostRoute:
 
         :param sent: False where it is certain that nothing was sent.
         """
-        if said is None or said is RouteEnd.UNAVAILABLE:
+        if said in {None, RouteEnd.UNAVAILABLE, RouteEnd.LAPSED}:
             self._unreached.add(self._tried)
             self._doubtful |= sent
             return self.happened(Event.UNREACHED)
