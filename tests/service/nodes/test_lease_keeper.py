@@ -212,7 +212,7 @@ def test_a_node_stops_before_its_lease_is_over_and_goes_on_under_the_next() -> N
 
 
 @pytest.mark.parametrize(
-    ("say", "least", "most"), [(Others.SERVE, 1.4, 1.8), (Others.SILENT, 0.0, 0.4), (Others.NONE, 89.9, 90.3)]
+    ("say", "least", "most"), [(Others.SERVE, 1.1, 1.5), (Others.SILENT, 0.0, 0.4), (Others.NONE, 89.9, 90.3)]
 )
 def test_devices_are_closed_where_only_this_node_is_cut_off(say: Others, least: float, most: float) -> None:
     """Another serves then, or none is reached; where one is, and none serves, they are held for a minute and a half."""

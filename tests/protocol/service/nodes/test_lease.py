@@ -209,10 +209,10 @@ def test_devices_do_better_elsewhere_where_only_this_node_is_cut_off() -> None:
     assert lease.ring(60.01) == (Effect.JOIN,)
     lease.failed(60.01, 60.02, 1.0)
     assert lease.alarm == pytest.approx(60.12)
-    assert lease.look_at_others(61.5, Others.SERVE, 5) == ()
-    assert lease.look_at_others(61.6, Others.SERVE, 0) == ()
-    assert lease.look_at_others(61.6, Others.SERVE, 5) == (Effect.CLOSE_DEVICES,)
-    assert lease.look_at_others(61.7, Others.NONE, 5) == ()
+    assert lease.look_at_others(61.2, Others.SERVE, 5) == ()
+    assert lease.look_at_others(61.3, Others.SERVE, 0) == ()
+    assert lease.look_at_others(61.3, Others.SERVE, 5) == (Effect.CLOSE_DEVICES,)
+    assert lease.look_at_others(61.4, Others.NONE, 5) == ()
 
 
 def asked_in_vain() -> Lease:
@@ -233,8 +233,8 @@ def test_one_that_nothing_reaches_lets_its_devices_go_soon_after_its_lease() -> 
     assert lease.look_at_others(12.9, Others.SILENT, 5) == ()
     assert lease.ring(13.0) == (Effect.HOLD, Effect.JOIN)
     assert lease.is_in_doubt
-    assert lease.look_at_others(13.3, Others.SILENT, 5) == ()
-    assert lease.look_at_others(13.4, Others.SILENT, 5) == (Effect.CLOSE_DEVICES,)
+    assert lease.look_at_others(13.0, Others.SILENT, 5) == ()
+    assert lease.look_at_others(13.15, Others.SILENT, 5) == (Effect.CLOSE_DEVICES,)
 
 
 def test_that_others_still_have_leases_proves_nothing_before_this_one_is_over() -> None:
@@ -242,8 +242,8 @@ def test_that_others_still_have_leases_proves_nothing_before_this_one_is_over() 
     lease = asked_in_vain()
     assert lease.look_at_others(11.9, Others.SERVE, 5) == ()
     assert lease.ring(13.0) == (Effect.HOLD, Effect.JOIN)
-    assert lease.look_at_others(14.4, Others.SERVE, 5) == ()
-    assert lease.look_at_others(14.45, Others.NONE, 5) == ()
+    assert lease.look_at_others(14.1, Others.SERVE, 5) == ()
+    assert lease.look_at_others(14.25, Others.NONE, 5) == ()
     assert lease.look_at_others(80.0, Others.NONE, 5) == ()
 
 
@@ -252,10 +252,10 @@ def test_a_word_of_another_node_begins_the_time_anew() -> None:
     lease = asked_in_vain()
     lease.look_at_others(11.9, Others.SILENT, 5)
     lease.ring(13.0)
-    assert lease.look_at_others(13.3, Others.NONE, 5) == ()
-    assert lease.look_at_others(13.4, Others.SILENT, 5) == ()
-    assert lease.look_at_others(14.8, Others.SILENT, 5) == ()
-    assert lease.look_at_others(14.9, Others.SILENT, 5) == (Effect.CLOSE_DEVICES,)
+    assert lease.look_at_others(13.05, Others.NONE, 5) == ()
+    assert lease.look_at_others(13.1, Others.SILENT, 5) == ()
+    assert lease.look_at_others(14.2, Others.SILENT, 5) == ()
+    assert lease.look_at_others(14.4, Others.SILENT, 5) == (Effect.CLOSE_DEVICES,)
 
 
 def test_a_node_leaves_when_its_devices_have() -> None:

@@ -155,6 +155,14 @@ class LeaseTerms:
         """Seconds from one time that it asks to the next, where it was granted: two may fail in between."""
         return self.length / 3
 
+    @property
+    def moment(self) -> float:
+        """Seconds after which it is no chance any more that others have a lease or are silent, and this node has none.
+
+        Where the database is gone for all, the last lease ends one ``renewal`` after the first, and the others have to be heard of.
+        """
+        return self.renewal * 1.2
+
     def again(self, failures: int, fraction: float) -> float:
         """Return the seconds until a node asks again after so many failures in a row; ``fraction`` is random, from 0 to 1."""
         return backoff(self.length / 30, self.length / 3, failures, fraction)
@@ -263,7 +271,7 @@ class Lease:
         since = {Others.NONE: math.inf, Others.SERVE: max(self._others_since, self.lapsed)}.get(
             others, self._others_since
         )
-        is_cut_off = now - since >= self.terms.length / 2 or now - self.lapsed >= self.terms.hold
+        is_cut_off = now - since >= self.terms.moment or now - self.lapsed >= self.terms.hold
         return self.happened(Event.CUT_OFF, now) if is_cut_off and connected else ()
 
     def happened(self, event: Event, now: float) -> tuple[Effect, ...]:
