@@ -187,6 +187,11 @@ def test_a_renewal_of_what_has_lapsed_is_passed_over() -> None:
     assert lease.number == 2
 
 
+def test_a_node_asks_again_soon_however_often_it_has_failed() -> None:
+    """What it has waited for is a lease, and a database that is there again answers at once."""
+    assert [TERMS.again(failures, 1.0) for failures in (1, 2, 3, 100)] == pytest.approx([0.1, 0.2, 0.3, 0.3])
+
+
 def test_devices_stay_while_the_database_is_gone_for_all() -> None:
     """They are closed where another node has a lease, or when it has lasted for long."""
     lease = Lease(TERMS)

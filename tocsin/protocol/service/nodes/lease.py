@@ -164,8 +164,11 @@ class LeaseTerms:
         return self.renewal * 1.2
 
     def again(self, failures: int, fraction: float) -> float:
-        """Return the seconds until a node asks again after so many failures in a row; ``fraction`` is random, from 0 to 1."""
-        return backoff(self.length / 30, self.length / 3, failures, fraction)
+        """Return the seconds until a node asks again after so many failures in a row; ``fraction`` is random, from 0 to 1.
+
+        They are few, since a question itself may take up to ``renewal`` to fail: nodes without a lease wait for nothing else.
+        """
+        return backoff(self.length / 30, self.length / 10, failures, fraction)
 
 
 @define(eq=False)
