@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from bisect import bisect_left
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
 
+from tests.e2e.node_troubles.relay import relay
 from tests.helpers import PATIENCE
-from tests.persistence.postgres_server import PostgresServer
+from tests.persistence.postgres_server import USER, PostgresServer
 from tests.persistence.test_postgres_faults import TABLES, Told, add, add_alone, gone, numbers
 from tocsin.durations import BUCKETS
-from tocsin.persistence.postgres_connection import bounded, connect
+from tocsin.persistence.postgres_connection import UNTAKEN, bounded, connect
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_statements import Link, Procedure, Statement
 from tocsin.persistence.postgres_words import is_lost
@@ -175,3 +178,16 @@ async def test_each_kind_tells_how_long_it_took(opened: PostgresDatabase) -> Non
     assert 0.06 <= read.seconds < PATIENCE
     assert 0.11 <= write.seconds < PATIENCE
     assert not sum(write.counts[: bisect_left(BUCKETS, 0.1) + 1])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
+async def test_a_connection_of_which_the_network_takes_nothing_is_given_up(url: str, postgres: PostgresServer) -> None:
+    """The system ends it; one over a socket of the machine itself needs no such time."""
+    async with relay(str(postgres.folder / ".s.PGSQL.5432")) as wire:
+        link = await connect(f"postgresql://{USER}@127.0.0.1:{wire.port}{urlsplit(url).path}")
+        opened = link._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # the driver's own
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNTAKEN * 1_000
+        link.terminate()
+    local = await connect(url)
+    assert await local.fetchval("SELECT 1") == 1
+    local.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from asyncio import get_running_loop
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ SCHEMA: Final = "tocsin"
 
 OPEN_FOR: Final = 5.0
 """Seconds that opening a connection takes at most, and what is asked on it then."""
+
+UNTAKEN: Final = 3.0
+"""Seconds after which a connection is given up of which the network takes nothing: a lease's length, after which the server refuses what was
+asked under it. The system would go on for much longer, with pauses that grow, also where the network has come back."""
 
 OLDEST: Final = 15
 """The oldest version of the server that is tested."""
@@ -86,7 +91,17 @@ async def connect(url: str, **settings: str) -> Link:
     except BaseException:
         link.terminate()
         raise
+    _give_up_untaken(link)
     return link
+
+
+def _give_up_untaken(link: Link) -> None:
+    """Have the system end a connection of which the network takes nothing; it says so on Linux only."""
+    option: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+    transport = getattr(link, "_transport", None)  # the driver has no option for it
+    opened = None if transport is None else transport.get_extra_info("socket")
+    if option is not None and opened is not None and opened.family in {socket.AF_INET, socket.AF_INET6}:
+        opened.setsockopt(socket.IPPROTO_TCP, option, round(UNTAKEN * 1_000))
 
 
 async def check_server(link: Link, name: str) -> None:

@@ -102,7 +102,7 @@ class Lanes:
     _lines: list[PostgresLine]
     durations: Durations = Factory(Durations)
     """How long what is run in one go took, what failed as well."""
-    _policy: RecoveryPolicy = Factory(lambda: RecoveryPolicy(longest=1.0))
+    _policy: RecoveryPolicy = Factory(lambda: RecoveryPolicy(longest=0.5))
     _queues: defaultdict[LaneWork, _Queue] = Factory(lambda: defaultdict(_Queue))
     _open: deque[_Call] = Factory(deque)
     """All that have come, in their order; those that are over leave it later."""

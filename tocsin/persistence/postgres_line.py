@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import anyio
 from attrs import Factory, define
 
-from tocsin.persistence.postgres_connection import OPEN_FOR, connect
+from tocsin.persistence.postgres_connection import connect
 from tocsin.persistence.postgres_statements import Link
+
+CONNECTS: Final = 1.0
+"""Seconds in which a connection has to be made. Where a network is there again, a new attempt is: the first packet of one that was made
+meanwhile is sent again after 1, 3 and 7 s."""
 
 
 @define(eq=False)
@@ -15,7 +21,7 @@ class PostgresLine:
 
     _url: str
     _settings: dict[str, str] = Factory(dict)
-    _patience: float = OPEN_FOR
+    _patience: float = CONNECTS
     link: Link | None = None
 
     async def connected(self) -> Link:

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import Factory, define, field
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.e2e.crash.victims import APP
 from tests.e2e.node_troubles.balancer import Balancer
@@ -67,6 +67,8 @@ class Device:
     uri: str = ""
     node: Node | None = None
     """Where it is."""
+    _left: Node | None = None
+    """Where it was, until it is noted that it is not there any more."""
     _failures: int = 0
     _random: random.Random = field(init=False, default=Factory(_chance, takes_self=True))
 
@@ -74,39 +76,65 @@ class Device:
         """Be connected, over all ends of nodes, until cancelled."""
         while True:
             try:
-                await self._connect(self._choose())
-            except (OSError, WebSocketException):  # a time that is up is one of the former
+                await self._connect()
+            except (OSError, WebSocketException) as failure:  # a time that is up is one of the former
+                self._note(failure)
                 self._failures += 1
                 await anyio.sleep(backoff(FIRST, LONGEST, self._failures, self._random.random()))
+                self._spend("before the next attempt")
             else:
+                self._left = None
                 await anyio.sleep(self._random.uniform(0, AWAY))
 
-    def _choose(self) -> Node:
-        order = self.balancer.order()
-        return order[self._failures % len(order)]
+    def _note(self, failure: Exception) -> None:
+        """Note that a connection has ended, or an attempt to make one."""
+        left, self._left = self._left, None
+        if left is not None and left.trouble is not None:
+            kind, since = left.trouble
+            self.waits.leave(kind, self.number, since)
+        self._spend("until it was noticed" if left else _failed(failure))
+
+    def _spend(self, on: str) -> None:
+        self.waits.spend(self.number, on)
 
     def _may_leave(self) -> bool:
         return self.moves and not self.stays and not self.waits.waits_for(self.number)
 
-    async def _connect(self, node: Node) -> None:
+    async def _open(self) -> tuple[ClientConnection, Node]:
+        """Open a connection to the first node that takes it, as a load balancer does."""
+        failure: OSError | None = None
+        for node in self.balancer.order():
+            try:
+                with anyio.fail_after(OPENS):
+                    return await self._open_to(node), node
+            except ConnectionRefusedError as refused:
+                node.away()
+                failure = refused
+        assert failure is not None
+        raise failure
+
+    async def _open_to(self, node: Node) -> ClientConnection:
+        return await connect(
+            f"ws://{node.address.host}:{node.address.port}/device",
+            compression=None,
+            open_timeout=None,
+            ping_interval=SILENT,
+            ping_timeout=SILENT,
+            close_timeout=0.1,
+        )
+
+    async def _connect(self) -> None:
         """Be connected to one node until it leaves; that the connection ends is an error."""
-        host, port = node.address.host, node.address.port
-        with anyio.fail_after(OPENS):
-            socket = await connect(
-                f"ws://{host}:{port}/device",
-                compression=None,
-                open_timeout=None,
-                ping_interval=SILENT,
-                ping_timeout=SILENT,
-                close_timeout=0.1,
-            )
+        socket, node = await self._open()
         lingers = False
         try:
+            began = time.monotonic()
             with anyio.fail_after(OPENS):
-                await self._greet(socket)
-            self.node, self._failures = node, 0
+                await self._greet(socket, began)
+            self.node, self._left, self._failures = node, node, 0
+            self._spend("connecting")
             self.ledger.place(self.number, f"at {node.name}")
-            await self._stay(socket, time.monotonic())
+            await self._stay(socket, began)
             lingers = self._random.random() < 0.3
         finally:
             self.node = None
@@ -116,14 +144,14 @@ class Device:
             else:
                 socket.transport.abort()
 
-    async def _greet(self, socket: ClientConnection) -> None:
+    async def _greet(self, socket: ClientConnection, began: float) -> None:
         key = f"the key of device {self.number}, as long as it must be"
         await socket.send(codec.encode(Hello(PROTOCOL_VERSION, key)))
         greeted = False
         while not greeted:
             for message in _split(await socket.recv()):
                 if isinstance(message, Payload):
-                    await self._handle(socket, message, 0.0)
+                    await self._handle(socket, message, began)
                 elif isinstance(message, Welcome):
                     greeted = bool(self.uri)
                     if not greeted:
@@ -151,6 +179,15 @@ class Device:
             if self._random.random() < FORGETS:
                 raise ConnectionResetError("the device's network is gone")
         await socket.send(codec.encode(Acknowledge((payload.id,))))
+
+
+def _failed(failure: Exception) -> str:
+    """Say of an attempt how it has failed."""
+    if isinstance(failure, ConnectionClosed):
+        return f"turned away with {failure.rcvd.code if failure.rcvd else 'nothing'}"
+    if isinstance(failure, ConnectionRefusedError):
+        return "refused by all"
+    return "not answered" if isinstance(failure, TimeoutError) else "broken off"
 
 
 async def _linger(socket: ClientConnection, seconds: float) -> None:

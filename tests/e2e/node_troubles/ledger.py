@@ -65,7 +65,7 @@ class Ledger:
         self.troubles: list[tuple[float, str]] = []
         """What was done to the nodes and to PostgreSQL, and when."""
         self._complained: set[int] = set()
-        self._began = time.monotonic()
+        self.began = time.monotonic()
 
     # Senders
 
@@ -187,4 +187,4 @@ class Ledger:
         self.troubles.append((time.monotonic(), text))
 
     def _at(self, moment: float) -> str:
-        return f"{moment - self._began:.2f} s"
+        return f"{moment - self.began:.2f} s"

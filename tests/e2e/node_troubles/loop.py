@@ -20,7 +20,7 @@ from tests.e2e.crash.victims import APP, PATIENCE, Stuck, Victim, within
 from tests.e2e.hub_kills.figures import wait_until
 from tests.e2e.node_troubles.balancer import Balancer
 from tests.e2e.node_troubles.devices import Device
-from tests.e2e.node_troubles.figures import TroubleFigures, spread
+from tests.e2e.node_troubles.figures import TroubleFigures, spreads
 from tests.e2e.node_troubles.ledger import Ledger
 from tests.e2e.node_troubles.node import Node
 from tests.e2e.node_troubles.programs import serve_node
@@ -81,6 +81,7 @@ class NodeTroubles:
                     await self._run(server, wires)
         finally:
             (self.folder / "troubles.log").write_text(self._ledger.told())
+            (self.folder / "waits.log").write_text(self._waits.told(self._ledger.began))
             for device, story in self._ledger.stories().items():
                 (self.folder / f"device{device}.log").write_text(story)
         self._figures.seconds = round(time.monotonic() - self._began, 1)
@@ -236,7 +237,7 @@ class NodeTroubles:
         figures, ledger = self._figures, self._ledger
         figures.received, figures.handled, figures.twice_on_the_wire = ledger.received, ledger.handled, ledger.again
         figures.answers = dict(ledger.answers.most_common())
-        figures.served_again = {kind: spread(times) for kind, times in sorted(self._waits.times.items())}
+        figures.served_again = spreads(self._waits.over)
         for node in self._nodes:
             figures.resident_mib[node.name] = round(node.most, 1)
             figures.starts_in_vain += node.starts_in_vain

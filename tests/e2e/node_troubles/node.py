@@ -40,6 +40,8 @@ class Node:
     most: float = 0.0
     """MiB that it has held at most."""
     starts_in_vain: int = 0
+    trouble: tuple[str, float] | None = None
+    """The kind of trouble in which its devices may be served or not, and since when."""
     _lives: int = 0
     _changed: anyio.Event = field(factory=anyio.Event)
 

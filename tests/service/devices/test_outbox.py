@@ -240,6 +240,22 @@ async def test_a_suspended_device_keeps_no_sender_waiting() -> None:
         assert pushes.results["d"] is PushResult.ACKNOWLEDGED
 
 
+async def test_what_was_not_sent_can_be_dropped() -> None:
+    """Its senders are told that it was not acknowledged; what was sent may be acknowledged yet, and what comes later is sent."""
+    outbox = connected(window=1, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a", "b")
+        assert outbox.take_chunk() == b"a"
+        outbox.drop_waiting()
+        await pushes.push("c")
+        assert pushes.results == {"b": PushResult.TIMED_OUT}
+        outbox.acknowledge(("a",))
+        assert outbox.take_chunk() == b"c"
+        outbox.acknowledge(("c",))
+        await anyio.wait_all_tasks_blocked()
+        assert pushes.results["a"] is PushResult.ACKNOWLEDGED
+
+
 async def test_a_suspended_device_keeps_its_window() -> None:
     """What it had got before is still in its hands: no more is sent than it has room for."""
     outbox = connected(window=1, backlog=8, timeout=LONG)

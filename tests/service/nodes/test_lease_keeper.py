@@ -15,7 +15,7 @@ from attrs import Factory, define, field
 from tests.persistence.virtual_loop import VirtualLoop
 from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.service.nodes.lease import Phase
+from tocsin.protocol.service.nodes.lease import Others, Phase
 from tocsin.protocol.service.nodes.lease_row import Joining
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.lease_keeper import LeaseKeeper
@@ -79,16 +79,16 @@ class PlayedHeld:
 
 @define(eq=False)
 class PlayedPeers:
-    """Other nodes that say whether they serve."""
+    """Other nodes, of which this is heard."""
 
-    serves: bool = False
+    say: Others = Others.NONE
     asked: list[str] = Factory(list)
     dropped: list[str] = Factory(list)
 
-    def serve(self, places: Iterable[NodePlace]) -> bool:
+    def ask(self, places: Iterable[NodePlace]) -> Others:
         """Answer."""
         self.asked += [each.node for each in places]
-        return self.serves and bool(self.asked)
+        return self.say if self.asked else Others.NONE
 
     def drop(self, node: str) -> None:
         """Note it."""
@@ -211,21 +211,42 @@ def test_a_node_stops_before_its_lease_is_over_and_goes_on_under_the_next() -> N
     on_virtual_time(check)
 
 
-@pytest.mark.parametrize(("serves", "least", "most"), [(True, 1.4, 1.8), (False, 89.9, 90.3)])
-def test_devices_are_closed_where_others_serve_or_after_long(serves: bool, least: float, most: float) -> None:
-    """Only this node is cut off then; where no other serves, they are held for a minute and a half."""
+@pytest.mark.parametrize(
+    ("say", "least", "most"), [(Others.SERVE, 1.1, 1.5), (Others.SILENT, 0.0, 0.4), (Others.NONE, 89.9, 90.3)]
+)
+def test_devices_are_closed_where_only_this_node_is_cut_off(say: Others, least: float, most: float) -> None:
+    """Another serves then, or none is reached; where one is, and none serves, they are held for a minute and a half."""
 
     async def check() -> None:
         service = Service()
         async with service.node("b"), service.node("a") as node:
             await asyncio.sleep(2.0)
-            node.held.devices, node.peers.serves = 3, serves
+            node.held.devices, node.peers.say = 3, say
             service.store.gone = True
             await until(lambda: not node.keeper.is_good())
             began = asyncio.get_running_loop().time()
             await until(lambda: not node.held.devices)
-            assert least < asyncio.get_running_loop().time() - began < most
+            assert least <= asyncio.get_running_loop().time() - began < most
             assert set(node.peers.asked) == {"b"}
+
+    on_virtual_time(check)
+
+
+def test_one_that_drains_is_not_asked() -> None:
+    """Devices do no better there."""
+
+    async def check() -> None:
+        service = Service()
+        async with service.node("b") as other, service.node("a") as node:
+            other.held.devices = 1
+            draining = asyncio.ensure_future(other.keeper.drain())
+            await asyncio.sleep(2.0)
+            node.held.devices, node.peers.say = 3, Others.SERVE
+            service.store.gone = True
+            await until(lambda: not node.keeper.is_good())
+            await asyncio.sleep(5.0)
+            assert (node.held.devices, node.peers.asked) == (3, [])
+            draining.cancel()
 
     on_virtual_time(check)
 

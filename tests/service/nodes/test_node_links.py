@@ -33,6 +33,8 @@ from tocsin.protocol.messages.node_protocol import (
     NodeWelcome,
     WithdrawThere,
 )
+from tocsin.protocol.service.node_link import CONNECTED
+from tocsin.protocol.service.nodes.lease import Others
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardResult, NotPushed
@@ -325,6 +327,34 @@ class TestLost:
                 message = await end.hear()
             answer(end, message)
             await until(lambda: more == [PushResult.STORED])
+
+
+class TestAsked:
+    """A node without a lease asks the others whether they have one."""
+
+    @pytest.mark.parametrize(("serves", "said"), [(True, Others.SERVE), (False, Others.NONE)])
+    async def test_what_a_node_has_said_holds_for_a_moment(self, serves: bool, said: Others) -> None:
+        """Before that it is silent, and again where it says no more."""
+        async with forwarding(hasty(silence=2.0)) as links, played() as there:
+            assert links.ask([there.place]) is Others.SILENT
+            end = await there.dialled()
+            (dialled,) = links._nodes.values()
+            await until(lambda: dialled.phase in CONNECTED)
+            assert links.ask([there.place]) is Others.SILENT
+            assert await end.hear() == NodePing()
+            end.say(NodePong(serves=serves))
+            await until(lambda: links.ask([there.place]) is said)
+            await until(lambda: links.ask([there.place]) is Others.SILENT)
+
+    async def test_one_that_serves_is_enough_and_one_that_answers_is_not_silent(self) -> None:
+        """A node that is alone hears nothing that counts."""
+        away = NodePlace("c", NOWHERE.address)
+        async with forwarding(hasty()) as links, taking() as there:
+            assert links.ask([]) is Others.NONE
+            await until(lambda: links.ask([there.place, away]) is Others.SERVE)
+            assert links.ask([away]) is Others.SILENT
+            there.server.around.serves = lambda: False
+            await until(lambda: links.ask([there.place, away]) is Others.NONE)
 
 
 class TestBounds:

@@ -238,9 +238,26 @@ async def test_a_node_that_stood_still_sends_nothing(world: World) -> None:
     assert device.got == ["0", "1", "2", "3"]
     await world.rejoin(world.here)
     await settle()
-    assert device.got == ["0", "1", "2", "3", "4"]
-    device.acknowledge("4")
-    assert {await push for push in pushes} == {PushResult.ACKNOWLEDGED}
+    assert device.got == ["0", "1", "2", "3"]
+    results = [await push for push in pushes]
+    assert results == [*[PushResult.ACKNOWLEDGED] * 4, PushResult.NOT_STORED]
+
+
+async def test_what_waited_past_the_lease_does_not_come_behind_what_has_replaced_it(world: World) -> None:
+    """Its sender was told that it was not taken, or another node has stored it in its place."""
+    device = world.here.connect(KEY)
+    device.acknowledges = False
+    await settle()
+    pushes = [asyncio.create_task(world.here.push(KEY, str(number))) for number in range(5)]
+    await settle()
+    await world.lapse(world.here)
+    assert await pushes[4] is PushResult.NOT_STORED
+    await world.other.keep(KEY, "newer")
+    device.acknowledge("0", "1", "2", "3")
+    device.acknowledges = True
+    await world.rejoin(world.here)
+    await settle()
+    assert device.got == ["0", "1", "2", "3", "newer"]
 
 
 async def test_a_connection_that_was_held_is_claimed_under_the_next_lease(world: World) -> None:

@@ -256,6 +256,11 @@ class Devices:
         if device in self._connections:
             self._connections[device].hold_back()
 
+    def drop_waiting(self, device: str) -> None:
+        """Send the device nothing of what waits for it, and was not sent."""
+        if device in self._connections:
+            self._connections[device].outbox.drop_waiting()
+
     def displaced(self, device: str) -> None:
         """Close the device's connection: it has a newer one at another node."""
         if device in self._connections:

@@ -24,6 +24,10 @@ class DevicesHere(Protocol):
         """Let nothing go out until told to look, not even what is stored and queued."""
         ...
 
+    def drop_waiting(self, device: str) -> None:
+        """Never send what waits for the device, and was not sent: its senders are told that it was not acknowledged."""
+        ...
+
     def displaced(self, device: str) -> None:
         """Close the connection: the device is at another node."""
         ...

@@ -215,6 +215,12 @@ class Outbox:
         self._late.update(dict.fromkeys(self._sent))
         self._settle_all(PushResult.SUSPENDED)
 
+    def drop_waiting(self) -> None:
+        """Tell the senders of what was not sent that it was not acknowledged, and never send it: it is decided elsewhere what becomes of it."""
+        waiting, self._backlog = self._backlog, _NOTHING
+        for each in waiting:
+            each.settle(PushResult.TIMED_OUT)
+
     def fail(self) -> None:
         """Tell all waiting senders that the connection has ended; nothing more is to be sent."""
         self.on_filled = _ignore

@@ -132,9 +132,10 @@ class Claims:
         return None
 
     def hold(self) -> None:
-        """Let nothing go out, until :meth:`reclaim`."""
+        """Let nothing go out until :meth:`reclaim`, and what waits now not even then: other nodes decide about it, and about what replaces it."""
         for claim in self:
             self._hold_back(claim)
+            self.here.drop_waiting(claim.device)
             claim.tell()
 
     def reclaim(self) -> None:

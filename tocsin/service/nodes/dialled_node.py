@@ -61,7 +61,7 @@ class DialledNode:
         self._rounds: asyncio.TimerHandle | None = None
         self._failures = 0
         self._since = 0.0  # when an answer began to be awaited
-        self._served = -math.inf  # when it has said that it has a lease
+        self._serves, self._said = False, -math.inf  # whether it has a lease, and when it has said that
         self.closed = asyncio.Event()
         """Set once nothing will be sent to it any more."""
 
@@ -92,13 +92,14 @@ class DialledNode:
             self._out.look(devices)
             self._step(Event.WANTED)
 
-    def serves(self) -> bool:
-        """Ask it whether it has a lease, and tell whether it has lately said so."""
+    def ask(self) -> bool | None:
+        """Ask it whether it has a lease, and tell what it has lately said; None: nothing."""
         if self.phase in TAKING:
             self._step(Event.WANTED)
         if self.phase in CONNECTED and not self._urgent:
             self._ping()
-        return self._loop.time() - self._served < self._around.terms.silence / 2
+        said = self._loop.time() - self._said < self._around.terms.silence / 2
+        return self._serves if said else None
 
     def withdraw(self, message: WithdrawThere) -> None:
         """Tell it of toasts that were deleted; where it cannot be told, its device keeps them, as one that is away does."""
@@ -140,7 +141,7 @@ class DialledNode:
                 if self._out.has_waiting:
                     self._join()
             case NodePong(serves=serves):
-                self._failures, self._served = 0, self._loop.time() if serves else -math.inf
+                self._failures, self._serves, self._said = 0, serves, self._loop.time()
             case NodeGoodbye() if self.phase is not Phase.PARTING:
                 self._step(Event.GOODBYE)
             case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from tocsin.protocol.service.nodes.lease import Others
 from tocsin.service.nodes.node_links import NodePlace
 
 
@@ -43,8 +44,8 @@ class Held(Protocol):
 class Peers(Protocol):
     """The other nodes, as the links to them know them."""
 
-    def serve(self, places: Iterable[NodePlace]) -> bool:
-        """Ask nodes whether they have a lease, and tell whether one has lately said so; asked a few times a second."""
+    def ask(self, places: Iterable[NodePlace]) -> Others:
+        """Ask nodes whether they have a lease, and tell what they have lately said; asked a few times a second."""
         ...
 
     def drop(self, node: str) -> None:

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from attrs import evolve
 
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.service.nodes.lease import Effect, Event, Lease, LeaseTerms, Phase
+from tocsin.protocol.service.nodes.lease import Effect, Event, Lease, LeaseTerms, Others, Phase
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.held import Held, Peers
@@ -179,9 +179,14 @@ class LeaseKeeper:
             connected = self._held.connected()
             if not connected and (self._is_leaving or lease.phase is Phase.LEAVING):
                 self._perform(lease.empty(now), now)
-            others_have = lease.phase is Phase.LAPSED and peers.serve([NodePlace.of(each) for each in self._others])
-            self._perform(lease.look_at_others(now, others_have=others_have, connected=connected), now)
-            most = _IDLE if lease.phase in _QUIET else _LOOK
+            in_doubt = lease.is_in_doubt
+            others = (
+                peers.ask([NodePlace.of(each) for each in self._others if not each.draining])
+                if in_doubt
+                else Others.NONE
+            )
+            self._perform(lease.look_at_others(now, others, connected), now)
+            most = _IDLE if lease.phase in _QUIET and not in_doubt else _LOOK
             wait = most if lease.alarm is None else min(max(lease.alarm - self._clock(), 0.0), most)
             await self._stirred.wait_until(anyio.current_time() + wait)
         if self._is_replaced and not self._is_leaving:

@@ -12,6 +12,7 @@ import anyio
 
 from tocsin.protocol.messages.base import light
 from tocsin.protocol.messages.node_protocol import WithdrawThere
+from tocsin.protocol.service.nodes.lease import Others
 from tocsin.protocol.service.nodes.lease_row import LeaseRow
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.dialled_node import DialledNode
@@ -75,10 +76,12 @@ class NodeLinks:
         if not self._is_closed:
             self._at(to).look(devices)
 
-    def serve(self, places: Iterable[NodePlace]) -> bool:
-        """Ask nodes whether they have a lease, and tell whether one has lately said so."""
-        said = [] if self._is_closed else [self._at(each).serves() for each in places]
-        return any(said)
+    def ask(self, places: Iterable[NodePlace]) -> Others:
+        """Ask nodes whether they have a lease, and tell what they have lately said."""
+        said = [] if self._is_closed else [self._at(each).ask() for each in places]
+        if any(said):
+            return Others.SERVE
+        return Others.SILENT if said and not any(each is False for each in said) else Others.NONE
 
     def withdraw(self, to: NodePlace, message: WithdrawThere) -> None:
         """Tell a node of toasts that were deleted which a device of it may have; it may not be told."""

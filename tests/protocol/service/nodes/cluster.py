@@ -15,7 +15,7 @@ from tests.protocol.service.nodes.played_post import NOT_SENT, PlayedPost
 from tests.protocol.service.nodes.shared import Shared
 from tocsin.protocol.delivery.recent_ids import RecentIds
 from tocsin.protocol.service.nodes.device_row import Home
-from tocsin.protocol.service.nodes.lease import LeaseTerms
+from tocsin.protocol.service.nodes.lease import LeaseTerms, Others
 from tocsin.protocol.service.nodes.post_route import RouteEnd
 
 DRIFT = 0.005
@@ -133,12 +133,19 @@ class Cluster:
         name = self.names_of_leases.get(lease)
         return None if name is None else self.nodes[name]
 
-    def others_have(self, name: str) -> bool:
-        """Tell whether a node has a lease that the one of that name reaches."""
-        others = [
-            node for node in self.nodes.values() if node.name != name and node.host.alive and not node.host.stalled
+    def others(self, name: str) -> Others:
+        """Tell what the one of that name hears of the other nodes."""
+        others = [node for node in self.nodes.values() if node.name != name]
+        reached = [
+            *(
+                node
+                for node in others
+                if node.host.alive and not node.host.stalled and self.linked(self.nodes[name], node)
+            )
         ]
-        return any(node.is_good for node in others if self.linked(self.nodes[name], node))
+        if any(node.is_good for node in reached):
+            return Others.SERVE
+        return Others.SILENT if others and not reached else Others.NONE
 
     # Devices
 

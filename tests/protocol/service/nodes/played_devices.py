@@ -13,7 +13,7 @@ from tests.protocol.service.nodes.hosts import Host, Resume, Wait
 from tests.protocol.service.nodes.shared import Seen, Shared, decide
 from tocsin.protocol.service.nodes import device_row
 from tocsin.protocol.service.nodes.device_row import Home, RowChange, Unchanged
-from tocsin.protocol.service.nodes.lease import Lease, Phase
+from tocsin.protocol.service.nodes.lease import Lease, Others, Phase
 
 PATIENCE = 1.0
 """Seconds that a push waits for its acknowledgement."""
@@ -38,8 +38,8 @@ class Around(Protocol):
         """Close a device's connection."""
         ...
 
-    def others_have(self, name: str) -> bool:
-        """Tell whether another node has a lease, as far as that one can see."""
+    def others(self, name: str) -> Others:
+        """Tell what that one hears of the other nodes."""
         ...
 
 

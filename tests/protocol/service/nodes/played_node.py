@@ -11,7 +11,7 @@ from tests.protocol.service.nodes.played_devices import Around, Devices
 from tests.protocol.service.nodes.shared import Seen, Shared, Wake
 from tocsin.protocol.service.nodes.block_numbers import BlockNumbers
 from tocsin.protocol.service.nodes.device_row import ABSENT
-from tocsin.protocol.service.nodes.lease import Effect, Event, Lease, Phase
+from tocsin.protocol.service.nodes.lease import Effect, Event, Lease, Others, Phase
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
 from tocsin.protocol.service.nodes.returning import Returning, ReturnPolicy
 
@@ -45,8 +45,8 @@ class Node:
             self.perform(self.lease.ring(now))
             if not self.devices.connections:
                 self.perform(self.lease.empty(now))
-            others = self.around.others_have(self.name)
-            self.perform(self.lease.look_at_others(now, others_have=others, connected=len(self.devices.connections)))
+            others = self.around.others(self.name) if self.lease.is_in_doubt else Others.NONE
+            self.perform(self.lease.look_at_others(now, others, len(self.devices.connections)))
             alarm = self.lease.alarm
             yield self.host.sleep(min(0.1, max((alarm or now + 1) - self.host.clock(), 0.001)))
 

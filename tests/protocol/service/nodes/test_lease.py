@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.protocol.tables import AnyEvent, Law
 from tocsin.protocol.service.nodes import lease_row
-from tocsin.protocol.service.nodes.lease import HOLDING, TABLE, Effect, Event, Lease, LeaseTerms, Phase
+from tocsin.protocol.service.nodes.lease import HOLDING, TABLE, Effect, Event, Lease, LeaseTerms, Others, Phase
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
 
 TERMS = LeaseTerms(length=3.0, drift=0.01, hold=90.0)
@@ -187,14 +187,19 @@ def test_a_renewal_of_what_has_lapsed_is_passed_over() -> None:
     assert lease.number == 2
 
 
+def test_a_node_asks_again_soon_however_often_it_has_failed() -> None:
+    """What it has waited for is a lease, and a database that is there again answers at once."""
+    assert [TERMS.again(failures, 1.0) for failures in (1, 2, 3, 100)] == pytest.approx([0.1, 0.2, 0.3, 0.3])
+
+
 def test_devices_stay_while_the_database_is_gone_for_all() -> None:
     """They are closed where another node has a lease, or when it has lasted for long."""
     lease = Lease(TERMS)
     granted(lease, 10.0)
     lease.ring(20.0)
-    assert lease.look_at_others(79.9, others_have=False, connected=5) == ()
-    assert lease.look_at_others(110.0, others_have=False, connected=0) == ()
-    assert lease.look_at_others(110.0, others_have=False, connected=5) == (Effect.CLOSE_DEVICES,)
+    assert lease.look_at_others(79.9, Others.NONE, 5) == ()
+    assert lease.look_at_others(110.0, Others.NONE, 0) == ()
+    assert lease.look_at_others(110.0, Others.NONE, 5) == (Effect.CLOSE_DEVICES,)
 
 
 def test_devices_do_better_elsewhere_where_only_this_node_is_cut_off() -> None:
@@ -205,14 +210,57 @@ def test_devices_do_better_elsewhere_where_only_this_node_is_cut_off() -> None:
     lease.failed(20.0, 20.5, 1.0)
     lease.ring(20.6)
     lease.failed(20.6, 60.0, 1.0)
-    assert lease.look_at_others(60.01, others_have=True, connected=5) == ()
+    assert lease.look_at_others(60.01, Others.SERVE, 5) == ()
     assert lease.ring(60.01) == (Effect.JOIN,)
     lease.failed(60.01, 60.02, 1.0)
     assert lease.alarm == pytest.approx(60.12)
-    assert lease.look_at_others(61.5, others_have=True, connected=5) == ()
-    assert lease.look_at_others(61.6, others_have=True, connected=0) == ()
-    assert lease.look_at_others(61.6, others_have=True, connected=5) == (Effect.CLOSE_DEVICES,)
-    assert lease.look_at_others(61.7, others_have=False, connected=5) == ()
+    assert lease.look_at_others(61.2, Others.SERVE, 5) == ()
+    assert lease.look_at_others(61.3, Others.SERVE, 0) == ()
+    assert lease.look_at_others(61.3, Others.SERVE, 5) == (Effect.CLOSE_DEVICES,)
+    assert lease.look_at_others(61.4, Others.NONE, 5) == ()
+
+
+def asked_in_vain() -> Lease:
+    """Return a lease that was granted at 10.0, and of which no more was to be had at 11.0."""
+    lease = Lease(TERMS)
+    granted(lease, 10.0)
+    assert not lease.is_in_doubt
+    lease.ring(11.0)
+    lease.failed(11.0, 11.9, 1.0)
+    assert lease.is_in_doubt
+    return lease
+
+
+def test_one_that_nothing_reaches_lets_its_devices_go_soon_after_its_lease() -> None:
+    """That no other node answers counts from before, since it is asked as soon as the database does not answer."""
+    lease = asked_in_vain()
+    assert lease.look_at_others(11.9, Others.SILENT, 5) == ()
+    assert lease.look_at_others(12.9, Others.SILENT, 5) == ()
+    assert lease.ring(13.0) == (Effect.HOLD, Effect.JOIN)
+    assert lease.is_in_doubt
+    assert lease.look_at_others(13.0, Others.SILENT, 5) == ()
+    assert lease.look_at_others(13.15, Others.SILENT, 5) == (Effect.CLOSE_DEVICES,)
+
+
+def test_that_others_still_have_leases_proves_nothing_before_this_one_is_over() -> None:
+    """Where the database is gone for all they end within a moment, and devices stay."""
+    lease = asked_in_vain()
+    assert lease.look_at_others(11.9, Others.SERVE, 5) == ()
+    assert lease.ring(13.0) == (Effect.HOLD, Effect.JOIN)
+    assert lease.look_at_others(14.1, Others.SERVE, 5) == ()
+    assert lease.look_at_others(14.25, Others.NONE, 5) == ()
+    assert lease.look_at_others(80.0, Others.NONE, 5) == ()
+
+
+def test_a_word_of_another_node_begins_the_time_anew() -> None:
+    """The link was only slow, then."""
+    lease = asked_in_vain()
+    lease.look_at_others(11.9, Others.SILENT, 5)
+    lease.ring(13.0)
+    assert lease.look_at_others(13.05, Others.NONE, 5) == ()
+    assert lease.look_at_others(13.1, Others.SILENT, 5) == ()
+    assert lease.look_at_others(14.2, Others.SILENT, 5) == ()
+    assert lease.look_at_others(14.4, Others.SILENT, 5) == (Effect.CLOSE_DEVICES,)
 
 
 def test_a_node_leaves_when_its_devices_have() -> None:

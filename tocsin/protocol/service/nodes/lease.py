@@ -1,13 +1,14 @@
 """A node's life by its lease: it joins, serves, drains, lapses while it cannot renew, and leaves.
 
 Past its lease a node acts for no device: it hands nothing over, and answers senders 503. It holds its devices' connections meanwhile, and
-writes them down under the next lease; they are closed where they do better at another node. It judges the end of its lease by its own steady
+writes them down under the next lease; they are closed where they do better at another node: where one has a lease, or none is reached. It judges the end of its lease by its own steady
 clock, counted from before it asked, so that it stops before others take what it holds. Whether the lease is good is asked where work comes in
 (:meth:`Lease.is_good`), not only by an alarm: a process that stood still has work to do before its alarms.
 """
 
 from __future__ import annotations
 
+import math
 from enum import auto
 from typing import Final
 
@@ -47,7 +48,7 @@ class Event(Label):
     OVER = auto()
     """The lease is over by the node's own clock."""
     CUT_OFF = auto()
-    """Others have leases, or this has lasted for too long: devices do better elsewhere."""
+    """Others have leases or are not reached, or this has lasted for too long: devices do better elsewhere."""
     DRAIN = auto()
     EMPTY = auto()
     """No device is connected."""
@@ -75,6 +76,17 @@ class Effect(Label):
     """Tell devices to come back at another node, a few at a time."""
     CLOSE_DEVICES = auto()
     RELEASE = auto()
+
+
+class Others(Label):
+    """What a node hears of the others, which it asks over their links."""
+
+    NONE = auto()
+    """There are no others, or one answers, and none that does has a lease."""
+    SERVE = auto()
+    """One has a lease."""
+    SILENT = auto()
+    """There are others, and none answers."""
 
 
 _ENDING: Final = (Phase.LEAVING, (Effect.HOLD, Effect.CLOSE_DEVICES))
@@ -126,7 +138,7 @@ class LeaseTerms:
     drift: float = field(default=0.01, validator=[validators.ge(0), validators.lt(0.5)])
     """By which fraction a node's clock may go slower or faster than the database's."""
     hold: float = field(default=90.0, validator=validators.ge(0))
-    """For how long a node without a lease holds its devices' connections, where no other is known to have one."""
+    """For how long a node without a lease holds its devices' connections, where another is reached and none is known to have one, or it is alone."""
 
     @property
     def own(self) -> float:
@@ -143,9 +155,20 @@ class LeaseTerms:
         """Seconds from one time that it asks to the next, where it was granted: two may fail in between."""
         return self.length / 3
 
+    @property
+    def moment(self) -> float:
+        """Seconds after which it is no chance any more that others have a lease or are silent, and this node has none.
+
+        Where the database is gone for all, the last lease ends one ``renewal`` after the first, and the others have to be heard of.
+        """
+        return self.renewal * 1.2
+
     def again(self, failures: int, fraction: float) -> float:
-        """Return the seconds until a node asks again after so many failures in a row; ``fraction`` is random, from 0 to 1."""
-        return backoff(self.length / 30, self.length / 3, failures, fraction)
+        """Return the seconds until a node asks again after so many failures in a row; ``fraction`` is random, from 0 to 1.
+
+        They are few, since a question itself may take up to ``renewal`` to fail: nodes without a lease wait for nothing else.
+        """
+        return backoff(self.length / 30, self.length / 10, failures, fraction)
 
 
 @define(eq=False)
@@ -167,8 +190,9 @@ class Lease:
     _due: float = 0.0
     _asked: float | None = None
     _failures: int = 0
-    _others_since: float | None = None
-    """Since when another node is known to have a lease, while this one has none."""
+    _others: Others = Others.NONE
+    _others_since: float = 0.0
+    """Since when that is so."""
 
     def is_good(self, now: float) -> bool:
         """Tell whether it may act for devices and answer senders now; asked of each post when it comes, from wherever it comes."""
@@ -229,19 +253,28 @@ class Lease:
         """Note that no device is connected, whenever that is so."""
         return self.happened(Event.EMPTY, now) if (self.phase, Event.EMPTY) in TABLE else ()
 
-    def look_at_others(self, now: float, *, others_have: bool, connected: int) -> tuple[Effect, ...]:
-        """See whether devices do better elsewhere; asked a few times a second while the node has no lease.
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the others have to be asked: it has no lease, or the last question for more of it has failed."""
+        return self.phase is Phase.LAPSED or (self.phase in _ACTING and self._failures > 0)
 
-        :param others_have: whether another node is known to have a lease. Then the database is there, and this node is cut off, unless it
-            joins within a moment, for which it asks again soon.
+    def look_at_others(self, now: float, others: Others, connected: int) -> tuple[Effect, ...]:
+        """See whether devices do better elsewhere; told a few times a second, while it :attr:`is_in_doubt` what the others say, else NONE.
+
+        Where another has a lease, the database is there, and this node is cut off, unless it joins within a moment, for which it asks again
+        soon; before this lease was over, the other's proves nothing. Where no other answers, as little as the database, it is this node that
+        nothing reaches.
         """
-        if self.phase is not Phase.LAPSED or not others_have:
-            self._others_since = None
-        elif self._others_since is None:
-            self._others_since, self._failures = now, 0
-            self._due = min(self._due, now)
-        is_cut_off = self._others_since is not None and now - self._others_since >= self.terms.length / 2
-        is_cut_off |= self.phase is Phase.LAPSED and now - self.lapsed >= self.terms.hold
+        if others is not self._others:
+            self._others, self._others_since = others, now
+            if others is Others.SERVE and self.phase is Phase.LAPSED:
+                self._failures, self._due = 0, min(self._due, now)
+        if self.phase is not Phase.LAPSED:
+            return ()
+        since = {Others.NONE: math.inf, Others.SERVE: max(self._others_since, self.lapsed)}.get(
+            others, self._others_since
+        )
+        is_cut_off = now - since >= self.terms.moment or now - self.lapsed >= self.terms.hold
         return self.happened(Event.CUT_OFF, now) if is_cut_off and connected else ()
 
     def happened(self, event: Event, now: float) -> tuple[Effect, ...]:
