@@ -65,7 +65,9 @@ class Road:
     """Devices that may have been written down without an answer."""
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        return partial(self._ask, name)
+        ask = partial(self._ask, name)
+        begins = name in {"look", "change_queue"}  # before it is awaited
+        return (lambda *arguments: asyncio.ensure_future(ask(*arguments))) if begins else ask
 
     async def _ask(self, name: str, *arguments: Any, **named: Any) -> Any:
         self.asked.append((name, *arguments))
@@ -91,7 +93,7 @@ _LATE: set[asyncio.Task[Any]] = set()
 
 
 def _run_anyhow(ask: Callable[[], Any]) -> None:
-    task = asyncio.get_running_loop().create_task(ask())
+    task = asyncio.ensure_future(ask())
     _LATE.add(task)
     task.add_done_callback(_forget)
 

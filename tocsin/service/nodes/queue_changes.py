@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import Future
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -53,7 +55,7 @@ class QueueChanges:
         """Read a device anew."""
         return await self.was_read(known, self.begin_read(known))
 
-    def begin_read(self, known: CachedDevice) -> Awaitable[SeenDevice]:
+    def begin_read(self, known: CachedDevice) -> Future[SeenDevice]:
         """Begin to read a device anew, which :meth:`was_read` waits for: those that begin together go to the store together."""
         return self._nodes.look(known.name)
 
@@ -86,7 +88,12 @@ class QueueChanges:
         self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
     ) -> RowChange | Unchanged:
         """Write a change that was decided from what is known; or one that is decided under the row's lock."""
-        return await self.written(known, self.begin(known, change))
+        if isinstance(change, QueueChange):
+            return await self.written(known, self.begin(known, change))
+        if not self._standing.is_good():
+            return await self.written(known, _fenced())
+        locked = self._nodes.change_queue_locked(known.name, change, self._standing.lease)
+        return await self.written(known, locked)
 
     async def written(self, known: CachedDevice, writing: Awaitable[RowChange | Unchanged]) -> RowChange | Unchanged:
         """Wait for a change that was begun, and take over what became of it."""
@@ -114,16 +121,11 @@ class QueueChanges:
         if changed.wake is not None:
             self.tell(changed.wake, device)
 
-    def begin(
-        self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
-    ) -> Awaitable[RowChange | Unchanged]:
+    def begin(self, known: CachedDevice, change: QueueChange) -> Future[RowChange | Unchanged]:
         """Begin to write a change, which :meth:`written` waits for: those that begin together go to the store together."""
         if not self._standing.is_good():
             return _fenced()
-        lease = self._standing.lease
-        if isinstance(change, QueueChange):
-            return self._nodes.change_queue(known.name, known.row.version, change, lease)
-        return self._nodes.change_queue_locked(known.name, change, lease)
+        return self._nodes.change_queue(known.name, known.row.version, change, self._standing.lease)
 
     def count(self, known: CachedDevice) -> None:
         """Count what has ended, once that is written."""
@@ -163,8 +165,10 @@ class QueueChanges:
             raise StateUnavailable(_NO_LEASE)
 
 
-async def _fenced() -> Unchanged:
-    return Unchanged.FENCED
+def _fenced() -> Future[RowChange | Unchanged]:
+    fenced: Future[RowChange | Unchanged] = asyncio.get_running_loop().create_future()
+    fenced.set_result(Unchanged.FENCED)
+    return fenced
 
 
 def taken(queue: OfflineQueue) -> tuple[int, ...]:
