@@ -93,13 +93,16 @@ class DeviceTurn:
         :param failed: why it has failed already, for another device: it is not tried then.
         """
         try:
-            if failed is not None:
-                raise failed
-            self._begun = await self._storing.begin(self._known, posts, denied)
+            if failed is None:
+                self._begun = await self._storing.begin(self._known, posts, denied)
         except StateUnavailable as failure:
-            self._begun = BegunStore(self._known, [self._storing.failed(failure) for _ in posts])
-            return failure
-        return None
+            failed = failure
+        except BaseException:  # it may have places in the queue already
+            self._changes.lose_sight(self._known, may_be_written=False)
+            raise
+        if failed is not None:
+            self._begun = BegunStore(self._known, [self._storing.failed(failed) for _ in posts])
+        return failed
 
     async def stored(self) -> Sequence[Kept]:
         """Wait until they are stored, and return what became of each."""

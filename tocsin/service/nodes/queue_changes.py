@@ -21,6 +21,7 @@ from tocsin.service.registry.node_store import NodeStore, QueueChange, SeenDevic
 from tocsin.service.registry.service_store import may_be_there
 
 _NO_LEASE: Final = "this node has no lease just now"
+_NO_NUMBERS: Final = "there are no numbers for what is to be stored just now"
 
 Decide = Callable[[OfflineQueue], None]
 """Changes a queue in memory; its ``erase`` says what is to be erased."""
@@ -42,6 +43,7 @@ class QueueChanges:
         self._doubted = doubted
         self._numbers = BlockNumbers()
         self._drawing = Lock(fast_acquire=True)
+        self._failures = 0  # to draw
 
     def check_lease(self) -> None:
         """See that there is a lease, before something is asked that is of no use without.
@@ -69,12 +71,23 @@ class QueueChanges:
         """Return a number above this one, which is the last of a device's queue, or 0."""
         number = self._numbers.take(last)
         while number is None:
+            failures = self._failures
             async with self._drawing:
                 number = self._numbers.take(last)
                 if number is None:
-                    self.check_lease()
-                    self._numbers.drew(await self._nodes.draw_block())
+                    await self._draw(failures)
         return number
+
+    async def _draw(self, failures: int) -> None:
+        """Draw a block; who has waited while that failed does not begin anew."""
+        if failures != self._failures:
+            raise StateUnavailable(_NO_NUMBERS)
+        self.check_lease()
+        try:
+            self._numbers.drew(await self._nodes.draw_block())
+        except StateUnavailable:
+            self._failures += 1
+            raise
 
     def number_of(self, first: int) -> int:
         """Return a number of a block that was drawn behind a device's lock, and is above all that its queue holds."""
