@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from attrs import Factory, define, evolve
 
 from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tests.service.nodes.queue_world import RAW, PlayedStanding, Road, StoredNow, channel_of, device_of, payload_of
+from tests.service.nodes.virtual_loop import VirtualLoop
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.nodes.device_row import DeviceRow
 from tocsin.protocol.service.nodes.lease_row import Joining
@@ -158,3 +160,27 @@ async def gathered_world() -> AsyncIterator[GatheredWorld]:
         leases.append(joined.lease.number)
     yield GatheredWorld(store, *leases)
     assert not failures
+
+
+def play(test: Callable[[GatheredWorld], Coroutine[Any, Any, None]]) -> None:
+    """Run a test on virtual time."""
+
+    async def run() -> None:
+        async with gathered_world() as world:
+            await test(world)
+            gc.collect()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+async def pass_by(steps: int) -> None:
+    """Let so many turns of the loop pass."""
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+
+def post_some(world: GatheredWorld, prefix: str = "") -> None:
+    """Post to all devices, twice to each."""
+    for number, key in enumerate(KEYS * 2):
+        world.post(f"{prefix}{number}", RAW, key)
