@@ -9,7 +9,7 @@ import pytest
 
 from tests.service.nodes.gathered_world import KEYS, NOW_OR_NEVER, GatheredWorld, pass_by, play, post_some
 from tests.service.nodes.memory_node_store import MemoryNodeStore
-from tests.service.nodes.queue_world import RAW, channel_of, payload_of
+from tests.service.nodes.queue_world import RAW, channel_of, device_of, payload_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes import gathered_posts
@@ -61,6 +61,29 @@ class TestTrouble:
 
         play(test)
 
+    def test_the_node_stops_while_one_is_to_be_looked_for_once_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It waits for the others of its batch."""
+
+        async def test(world: GatheredWorld) -> None:
+            change = MemoryNodeStore._change_queue
+
+            async def hang(store: MemoryNodeStore, device: str, *asked: Any) -> Any:
+                if device == device_of(KEYS[1]):
+                    await asyncio.sleep(3_600)
+                world.move(KEYS[0])
+                return await change(store, device, *asked)
+
+            monkeypatch.setattr(MemoryNodeStore, "_change_queue", hang)
+            async with world.posts.running():
+                post_some(world)
+                await asyncio.sleep(1)
+                world.post("behind")
+                await asyncio.sleep(1)
+            assert {*map(tuple, world.said.values())} == {(PushResult.NOT_STORED,)}
+            world.check()
+
+        play(test)
+
     @pytest.mark.parametrize("steps", STEPS)
     @pytest.mark.parametrize("trouble", ["gone", "lapsed", "another lease", "moved"])
     def test_a_fault_from_outside(self, trouble: str, steps: int) -> None:
@@ -82,6 +105,35 @@ class TestTrouble:
                 await world.settled()
             assert_kept(world)
             assert {*map(tuple, (world.said[f"last {key}"] for key in KEYS))} == {(PushResult.STORED,)}
+
+        play(test)
+
+    def test_without_a_lease_nothing_is_read(self) -> None:
+        """All that came while there was one hear at once that there is none any more."""
+
+        async def test(world: GatheredWorld) -> None:
+            async with world.posts.running():
+                post_some(world)
+                world.standing.good = False
+                await world.settled()
+            assert {*map(tuple, world.said.values())} == {(PushResult.NOT_STORED,)}
+            assert not world.asked()
+            world.check()
+
+        play(test)
+
+    def test_what_came_under_another_lease_is_not_stored(self) -> None:
+        """What was found out under that is worth nothing."""
+
+        async def test(world: GatheredWorld) -> None:
+            async with world.posts.running():
+                post_some(world)
+                await pass_by(2)
+                world.standing.lease = world.other
+                await world.settled()
+            assert {*map(tuple, world.said.values())} == {(PushResult.NOT_STORED,)}
+            assert world.asked() == {"look": 3}
+            world.check()
 
         play(test)
 
