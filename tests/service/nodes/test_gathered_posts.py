@@ -62,6 +62,10 @@ class TestTogether:
             async with world.posts.running():
                 world.post("1")
                 await world.settled()
+                world.post("0", NOW_OR_NEVER)
+                world.post("1a")
+                await world.settled()
+                assert [each[0] for each in world.road.asked[-2:]] == ["look", "change_queue"]
                 await world.store.connect(DEVICE, world.other)
                 world.post("2", NOW_OR_NEVER)
                 world.post("3")
