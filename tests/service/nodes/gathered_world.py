@@ -41,6 +41,7 @@ class PlayedDevices:
     offline: SharedQueues
     here: set[str] = Factory(set)
     pushed: list[str] = Factory(list)
+    answers: asyncio.Event = Factory(asyncio.Event)
 
     def has(self, device: str) -> bool:
         """Tell whether it is here."""
@@ -54,7 +55,7 @@ class PlayedDevices:
         """Push it."""
         del channel
         self.pushed.append(payload.id)
-        await asyncio.sleep(0)
+        await self.answers.wait()
         return PushResult.ACKNOWLEDGED
 
     def verdict(self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult) -> Any:

@@ -88,6 +88,10 @@ class TestTogether:
                     world.post(each)
                 await pass_by(1)
                 world.devices.here.add(DEVICE)
+                await pass_by(20)
+                assert not world.posts.around.looking, "they know where it is"
+                assert not world.gathered._alone
+                world.devices.answers.set()
                 await world.settled()
             assert world.devices.pushed == ["1", "2", "3"]
             assert world.stored() == []
