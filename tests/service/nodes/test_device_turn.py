@@ -60,6 +60,20 @@ class TestTurn:
 
         play(test)
 
+    def test_what_is_not_waited_for_fails_for_none(self) -> None:
+        """A database that is gone by then leaves nothing to be logged."""
+
+        async def test(world: GatheredWorld) -> None:
+            turn = world.queues.take_turn(DEVICE)
+            assert turn is not None
+            turn.begin_look()
+            await pass_by(1)
+            world.store.gone = True
+            turn.end()
+            await asyncio.sleep(1)
+
+        play(test)
+
     def test_one_for_which_another_device_has_failed(self) -> None:
         """It is not tried, and what is known of it stays so."""
 
