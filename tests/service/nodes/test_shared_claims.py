@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
 import pytest
 
 from tests.service.nodes.queue_world import (
+    Node,
     PlayedStanding,
     channel_of,
     payload_of,
@@ -189,14 +190,29 @@ async def test_a_device_that_is_at_another_node_since_is_closed_here(world: Worl
     assert world.store.rows[DEVICE].home == world.other.queues.home_of(DEVICE)
 
 
-async def test_a_row_that_was_cleared_is_claimed_again(world: World) -> None:
+async def look(node: Node) -> None:
+    """Look for the device as a post that goes by itself."""
+    await node.queues.look(DEVICE)
+
+
+async def look_in_turn(node: Node) -> None:
+    """Look for it as gathered posts do."""
+    turn = node.queues.take_turn(DEVICE)
+    assert turn is not None
+    turn.begin_look()
+    await turn.looked()
+    turn.end()
+
+
+@pytest.mark.parametrize("look", [look, look_in_turn])
+async def test_a_row_that_was_cleared_is_claimed_again(world: World, look: Callable[[Node], Awaitable[None]]) -> None:
     """The node finds that out when it looks, for whatever."""
     device = world.here.connect(KEY)
     await settle()
     home = world.here.queues.home_of(DEVICE)
     assert home is not None
     await world.store.clear(DEVICE, home, world.other.standing.lease)
-    await world.here.queues.look(DEVICE)
+    await look(world.here)
     await settle()
     assert device.closed is None
     assert world.store.rows[DEVICE].home == world.here.queues.home_of(DEVICE) not in {home, None}
