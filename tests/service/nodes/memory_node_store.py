@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import Future
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from itertools import count
@@ -76,8 +78,11 @@ class MemoryNodeStore:
         await self._travel()
         return next(self._blocks)
 
-    async def look(self, device: str) -> SeenDevice:
+    def look(self, device: str) -> Future[SeenDevice]:
         """Read a device."""
+        return asyncio.ensure_future(self._look(device))
+
+    async def _look(self, device: str) -> SeenDevice:
         await self._travel()
         return self._seen(device)
 
@@ -109,10 +114,15 @@ class MemoryNodeStore:
         await self._travel()
         return self._change(device, lease, lambda row, by: device_row.clear(row, home, by))
 
-    async def change_queue(
+    def change_queue(
+        self, device: str, decided_from: int, change: QueueChange, lease: int
+    ) -> Future[RowChange | Unchanged]:
+        """Change what is stored for a device."""
+        return asyncio.ensure_future(self._change_queue(device, decided_from, change, lease))
+
+    async def _change_queue(
         self, device: str, decided_from: int, change: QueueChange, lease: int
     ) -> RowChange | Unchanged:
-        """Change what is stored for a device."""
         await self._travel()
         changed = self._change(device, lease, lambda row, by: device_row.change(row, decided_from, by, change.denied))
         if isinstance(changed, RowChange):

@@ -142,8 +142,11 @@ class PlayedTurn:
         """Read it."""
         return await self._queues.look(self._device)
 
-    async def begin_store(self, posts: Sequence[tuple[ChannelRow, Payload]], denied: frozenset[Home]) -> None:
+    async def begin_store(
+        self, posts: Sequence[tuple[ChannelRow, Payload]], denied: frozenset[Home], failed: StateUnavailable | None
+    ) -> None:
         """Keep what is to be stored."""
+        assert failed is None
         self._posts, self._denied = posts, denied
 
     async def stored(self) -> list[Kept]:

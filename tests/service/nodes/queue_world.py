@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -16,6 +16,7 @@ from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tests.service.played_socket import PlayedSocket
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Acknowledge, Hello, Payload, codec
+from tocsin.protocol.service.nodes.device_row import RowChange
 from tocsin.protocol.service.nodes.lease import LeaseTerms
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow
 from tocsin.protocol.service.notification import Notification
@@ -65,7 +66,9 @@ class Road:
     """Devices that may have been written down without an answer."""
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        return partial(self._ask, name)
+        ask = partial(self._ask, name)
+        begins = name in {"look", "change_queue"}  # before it is awaited
+        return (lambda *arguments: asyncio.ensure_future(ask(*arguments))) if begins else ask
 
     async def _ask(self, name: str, *arguments: Any, **named: Any) -> Any:
         self.asked.append((name, *arguments))
@@ -91,7 +94,7 @@ _LATE: set[asyncio.Task[Any]] = set()
 
 
 def _run_anyhow(ask: Callable[[], Any]) -> None:
-    task = asyncio.get_running_loop().create_task(ask())
+    task = asyncio.ensure_future(ask())
     _LATE.add(task)
     task.add_done_callback(_forget)
 
@@ -222,6 +225,22 @@ class Node:
     async def keep(self, key: str, id: str) -> bool:  # noqa: A002 - the field's name
         """Store one."""
         return await self.queues.keep(channel_of(key), payload_of(key, id), lambda _: None)
+
+    async def keep_together(self, key: str, ids: Sequence[str]) -> list[str]:
+        """Store several in one turn of their device, once it can be had, and return which are stored."""
+        while (turn := self.queues.take_turn(device_of(key))) is None:  # noqa: ASYNC110  # as posts come again
+            await asyncio.sleep(0.001)
+        try:
+            if not turn.is_current:
+                turn.begin_look()
+                await turn.looked()
+            await turn.begin_store([(channel_of(key), payload_of(key, each)) for each in ids], frozenset(), None)
+            stored = await turn.stored()
+        except StateUnavailable:
+            return []
+        finally:
+            turn.end()
+        return [each for each, kept in zip(ids, stored, strict=True) if isinstance(kept, RowChange)]
 
 
 class PlayedDevice(PlayedSocket):

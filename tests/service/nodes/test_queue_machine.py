@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -105,6 +106,16 @@ class QueueMachine(RuleBasedStateMachine):
     def sender_stores(self, key: str, number: int) -> None:
         """A notification is stored at either node, wherever the device is."""
         self._spawn(self._keep(key, self.nodes[number], self._next()))
+
+    @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES), count=st.integers(1, 4))
+    def senders_store_together(self, key: str, number: int, count: int) -> None:
+        """Several are stored in one change; the task may be broken off at any moment."""
+        self._spawn(self._keep_together(key, self.nodes[number], [self._next() for _ in range(count)]))
+
+    async def _keep_together(self, key: str, node: Node, ids: list[str]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.chance.choice([0.01, 0.1, 10])):
+                self.promised[key].update(await node.keep_together(key, ids))
 
     @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES))
     def sender_pushes(self, key: str, number: int) -> None:

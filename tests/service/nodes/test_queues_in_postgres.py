@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from itertools import islice
 from typing import cast
 
 import anyio
 import pytest
 
 from tests.persistence.postgres_server import PostgresServer
-from tests.service.nodes.queue_world import Node, PlayedStanding, Road, channel_of, device_of
+from tests.service.nodes.queue_world import Node, PlayedStanding, Road, channel_of, device_of, payload_of
 from tocsin.protocol.service.nodes.lease_row import Joining
 from tocsin.service.registry.node_store import Renewed
 from tocsin.service.registry.postgres_service_store import PostgresServiceStore, open_postgres_store
@@ -49,8 +50,13 @@ async def _node(store: PostgresServiceStore, name: str) -> Node:
 
 
 async def _keep(node: Node, name: str, key: str) -> None:
-    for number in range(EACH):
+    """Store by themselves and together; what others have overtaken is stored once more."""
+    numbers = iter(range(EACH))
+    for number in numbers:
         assert await node.keep(key, f"{name}{number}")
+        ids = [f"{name}{each}" for each in islice(numbers, 4)]
+        while ids and not await node.keep_together(key, ids):
+            pass
 
 
 async def _come_and_go(nodes: list[Node], key: str, had: dict[str, None]) -> None:
@@ -77,3 +83,29 @@ async def test_all_that_both_nodes_store_comes_in_order(nodes: list[Node], store
             assert [each for each in had[key] if each[0] == name] == [f"{name}{number}" for number in range(EACH)]
     rows = [(await stores[0].nodes.look(device_of(key))).row for key in KEYS]
     assert [row.home for row in rows] == [nodes[1].queues.home_of(device_of(key)) for key in KEYS]
+
+
+async def test_what_a_turn_has_begun_and_not_waited_for_is_there_or_not(
+    nodes: list[Node], stores: list[PostgresServiceStore]
+) -> None:
+    """At whichever moment it ends; what is stored after that is behind it, and what is known is what is there."""
+    (node, _), key = nodes, KEYS[0]
+    promised = []
+    for number in range(40):
+        turn = node.queues.take_turn(device_of(key))
+        assert turn is not None
+        turn.begin_look()
+        await turn.looked()
+        posts = [(channel_of(key), payload_of(key, f"{number:02} {each}")) for each in "ab"]
+        assert await turn.begin_store(posts, frozenset(), None) is None
+        await asyncio.sleep(number / 20_000)
+        turn.end()
+        stored: list[str] = []
+        while not stored:
+            stored = await node.keep_together(key, [f"{number:02} {each}" for each in "cd"])
+        promised += stored
+    there = [entry.id for entry in (await stores[0].nodes.look(device_of(key))).entries]
+    known = node.queues.known(device_of(key))
+    assert known is not None
+    assert [entry.id for entry in known.entries] == there == sorted(there)
+    assert {*promised[-40:]} <= {*there}

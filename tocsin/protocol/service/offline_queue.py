@@ -199,18 +199,18 @@ class OfflineQueue:
             self._step(entry, Event.FAILED)
 
     def make_room_for(self, entry: Entry) -> None:
-        """Let the oldest go that are too many with this one, which was admitted: so they are erased in its transaction.
+        """Let those go that this one replaces, which was admitted, and the oldest that are too many: so they are erased in its transaction.
 
         For a queue that is read again where the transaction fails.
         """
+        for sequence in entry.replaces:
+            self._step(self.entries.get(sequence), Event.REPLACED)
         for places, depth in (
             (self._shelves[entry.channel, entry.type], self.depths.of(entry.type)),
             (self.entries, MAX_ENTRIES),
         ):
             if len(places) > depth:
-                staying = [
-                    each for each in places.values() if each is not entry and each.sequence not in entry.replaces
-                ]
+                staying = [each for each in places.values() if each is not entry]
                 for each in staying[: max(len(staying) + 1 - depth, 0)]:
                     self._step(each, Event.OVERFLOWED)
 

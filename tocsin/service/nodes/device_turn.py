@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from asyncio import Future
+from collections.abc import Sequence
 from typing import Self
 
 from anyio import WouldBlock
@@ -29,7 +30,7 @@ class DeviceTurn:
     _changes: QueueChanges
     _claims: Claims
     _storing: Storing
-    _reading: Awaitable[SeenDevice] | None = field(default=None, init=False)
+    _reading: Future[SeenDevice] | None = field(default=None, init=False)
     _begun: BegunStore | None = field(default=None, init=False)
 
     @classmethod
@@ -46,8 +47,11 @@ class DeviceTurn:
         return cls(attended, known, changes, claims, storing)
 
     def end(self) -> None:
-        """Let others have it; of what is being written it is not known then what became of it."""
+        """Let others have it; what is still being done is broken off, and of what is being written it is not known then what became of it."""
+        if self._reading is not None:
+            self._reading.cancel()
         if self._begun is not None and self._begun.writing is not None:
+            self._begun.writing.cancel()
             self._changes.lose_sight(self._known)
         self._known.lock.release()
         self._all.leave(self._known)
@@ -81,12 +85,24 @@ class DeviceTurn:
         self._claims.saw(self._known)
         return seen
 
-    async def begin_store(self, posts: Sequence[tuple[ChannelRow, Payload]], denied: frozenset[Home]) -> None:
-        """Begin to store payloads, in this order."""
+    async def begin_store(
+        self, posts: Sequence[tuple[ChannelRow, Payload]], denied: frozenset[Home], failed: StateUnavailable | None
+    ) -> StateUnavailable | None:
+        """Begin to store payloads, in this order; return why that fails.
+
+        :param failed: why it has failed already, for another device: it is not tried then.
+        """
         try:
-            self._begun = await self._storing.begin(self._known, posts, denied)
+            if failed is None:
+                self._begun = await self._storing.begin(self._known, posts, denied)
         except StateUnavailable as failure:
-            self._begun = BegunStore(self._known, [self._storing.failed(failure) for _ in posts])
+            failed = failure
+        except BaseException:  # it may have places in the queue already
+            self._changes.lose_sight(self._known, may_be_written=False)
+            raise
+        if failed is not None:
+            self._begun = BegunStore(self._known, [self._storing.failed(failed) for _ in posts])
+        return failed
 
     async def stored(self) -> Sequence[Kept]:
         """Wait until they are stored, and return what became of each."""
@@ -95,4 +111,4 @@ class DeviceTurn:
         try:
             return await self._storing.stored(begun)
         except StateUnavailable as failure:
-            return [self._storing.failed(failure) for _ in begun.results]
+            return [self._storing.failed(failure) if kept is None else kept for kept in begun.results]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
 
 from attrs import Factory, define
@@ -27,6 +28,10 @@ AT_A_TIME: Final = 2
 MOST: Final = 256
 """Posts of one batch."""
 
+MOST_WAITING: Final = 20_000
+"""Posts that are gathered; more are refused."""
+
+_FULL: Final = StateUnavailable("too many posts wait for that")
 _LATE: Final = StateUnavailable(f"what came before took more than {PATIENCE:g} s")
 _STORE: Final = (Effect.STORE,)
 _LOOK: Final = (Effect.LOOK,)
@@ -44,6 +49,10 @@ class GatheredPost:
     until: float
     is_here: bool = True
     """Whether it is among those that are gathered, and has not gone on."""
+    is_looking: bool = True
+    """Whether it counts among those that wait to hear where their device is."""
+    is_alone: bool = False
+    """Whether it goes on by itself."""
 
     @property
     def device(self) -> str:
@@ -58,8 +67,10 @@ class WaysOn(Protocol):
         """Forward a post to the node that its way has found, in the order of the calls."""
         ...
 
-    def go_alone(self, post: GatheredPost, effects: Effects) -> None:
-        """Go on with a post by itself, in a task whose first step counts it out of those that wait to hear where their device is."""
+    def finish(
+        self, work: Coroutine[Any, Any, PushResult], settled: Callable[[PushResult], None], failed: PushResult
+    ) -> None:
+        """Go on with a post by itself, in a task; ``failed`` is what its sender hears where that is not done."""
         ...
 
 
@@ -75,7 +86,7 @@ class _Gathered:
 
     def has_to_be_read(self) -> bool:
         """Tell whether what is known is not good enough."""
-        return not self.turn.is_current or any(post.way.is_fresh for post in self.posts)
+        return not self.turn.is_current or any(post.way.wants_fresh for post in self.posts)
 
 
 class GatheredPosts:
@@ -93,11 +104,18 @@ class GatheredPosts:
         self._waiting: deque[GatheredPost] = deque()
         self._behind: dict[str, list[GatheredPost]] = {}
         """By device: the posts behind those of a batch that is under way."""
+        self._alone: Counter[str] = Counter()
+        """By device: the posts that go on by themselves, and have not begun to."""
+        self._count = 0
         self._running = 0
 
     def add(self, way: PostWay, settled: Callable[[PushResult], None]) -> None:
         """Take a post, behind those of its device that have come before."""
+        if self._count >= MOST_WAITING:
+            settled(way.answer(way.not_looked(_FULL)))
+            return
         self._around.looking[way.channel.device] += 1
+        self._count += 1
         until = asyncio.get_running_loop().time() + PATIENCE
         self._waiting.append(GatheredPost(way, settled, until))
         if self._running < AT_A_TIME:
@@ -116,6 +134,9 @@ class GatheredPosts:
         try:
             while self._waiting:
                 await self._serve(self._take())
+        except asyncio.CancelledError:
+            self.close()  # with what has been put back
+            raise
         finally:
             self._running -= 1
 
@@ -127,35 +148,35 @@ class GatheredPosts:
             post = self._waiting.popleft()
             device = post.device
             if post.until < now:
-                self._go_on(None, post, post.way.not_looked(_LATE))
+                self._settle(post, post.way.answer(post.way.not_looked(_LATE)))
             elif device in taken:
                 taken[device].posts.append(post)
                 count += 1
             elif device in self._behind:
                 self._behind[device].append(post)
-            elif (turn := self._around.queues.take_turn(device)) is not None:
+            elif device not in self._alone and (turn := self._around.queues.take_turn(device)) is not None:
                 self._behind[device] = []
                 taken[device] = _Gathered(turn, [post])
                 count += 1
             else:  # its connection is being written down, or it is withdrawn from: it waits for that by itself
-                self._go_on(None, post, _LOOK)
+                self._go_alone(post, _LOOK)
         return taken
 
     async def _serve(self, taken: dict[str, _Gathered]) -> None:
         try:
             await self._look(taken)
             storing = [gathered for gathered in taken.values() if gathered.storing]
+            failed: StateUnavailable | None = None
             for gathered in storing:
                 ways = [post.way for post in gathered.storing]
                 denied = frozenset().union(*(way.route.denied for way in ways))
-                await gathered.turn.begin_store([(way.channel, way.payload) for way in ways], denied)
+                stored = [(way.channel, way.payload) for way in ways]
+                failed = await gathered.turn.begin_store(stored, denied, failed)  # each would wait as long for numbers
             for gathered in storing:
                 for post, kept in zip(gathered.storing, await gathered.turn.stored(), strict=True):
                     self._go_on(gathered, post, post.way.kept(kept))
         except Exception:  # noqa: BLE001  # a fault of ours, which is logged
-            found = traceback.format_exc()
-            recurring = self._around.devices.offline.recurring
-            recurring.log(logger, logging.ERROR, found, "the way of a post has failed: %s", found)
+            self._log_fault()
         finally:
             for device, gathered in taken.items():
                 self._end(device, gathered)
@@ -178,30 +199,57 @@ class GatheredPosts:
                 gathered.posts[0].way.note(seen)
             row, at = gathered.turn.row, gathered.turn.at
             for post in gathered.posts:
-                self._go_on(gathered, post, post.way.looked(row, at, kept=not gathered.is_read))
+                if post.device in self._alone:  # it does not come before what has just gone on
+                    self._go_alone(post, _LOOK)
+                else:
+                    self._go_on(gathered, post, post.way.looked(row, at, kept=not gathered.is_read))
 
-    def _go_on(self, gathered: _Gathered | None, post: GatheredPost, effects: Effects) -> None:
-        """Go on with a post as its route says; ``gathered`` is None where it has no turn."""
+    def _go_on(self, gathered: _Gathered, post: GatheredPost, effects: Effects) -> None:
+        """Go on with a post as its route says."""
         if effects == _STORE and not post.way.is_of_this_lease:
             effects = post.way.route.happened(Event.LAPSED)
-        if gathered is not None and effects == _STORE:
+        if effects == _STORE:
             gathered.storing.append(post)
-        elif gathered is not None and effects == _LOOK:
+        elif effects == _LOOK:
             gathered.again.append(post)
         elif Effect.ANSWER in effects:
             self._settle(post, post.way.answer(effects))
+        elif effects == _FORWARD:
+            self._leave(post)
+            self._ways_on.forward(post)
         else:
-            post.is_here = False
-            if effects == _FORWARD:
-                leave(self._around.looking, post.device)
-                self._ways_on.forward(post)
-            else:
-                self._ways_on.go_alone(post, effects)
+            self._go_alone(post, effects)
+
+    def _go_alone(self, post: GatheredPost, effects: Effects) -> None:
+        async def go_on() -> PushResult:
+            self._leave(post)
+            return await post.way.go_on(effects)
+
+        post.is_here, post.is_alone = False, True
+        self._alone[post.device] += 1
+        self._ways_on.finish(go_on(), partial(self._settle, post), PushResult.NOT_STORED)
+
+    def _leave(self, post: GatheredPost) -> None:
+        """Count a post out, which has gone on or is at its end; once."""
+        post.is_here = False
+        if post.is_looking:
+            post.is_looking = False
+            self._count -= 1
+            leave(self._around.looking, post.device)
+            if post.is_alone:
+                leave(self._alone, post.device)
 
     def _settle(self, post: GatheredPost, result: PushResult) -> None:
-        post.is_here = False
-        leave(self._around.looking, post.device)
-        post.settled(result)
+        self._leave(post)
+        try:
+            post.settled(result)
+        except Exception:  # noqa: BLE001  # a fault of ours, which is not that of the other posts
+            self._log_fault()
+
+    def _log_fault(self) -> None:
+        found = traceback.format_exc()
+        recurring = self._around.devices.offline.recurring
+        recurring.log(logger, logging.ERROR, found, "the way of a post has failed: %s", found)
 
     def _end(self, device: str, gathered: _Gathered) -> None:
         """End a device's turn; what is to be looked for once more comes before what is behind."""

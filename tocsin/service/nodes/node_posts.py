@@ -23,7 +23,7 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult
 from tocsin.service.nodes.gathered_posts import GatheredPost, GatheredPosts
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
-from tocsin.service.nodes.post_way import Effects, PostWay, WayContext, leave
+from tocsin.service.nodes.post_way import PostWay, WayContext
 from tocsin.service.nodes.shared_queues import SharedQueues
 from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.operations.metrics import Counters
@@ -74,8 +74,8 @@ class NodePosts:
             tasks = [*self._tasks]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._gathered.close()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # For devices
 
@@ -104,15 +104,6 @@ class NodePosts:
         assert row is not None and row.home is not None and at is not None  # noqa: S101, PT018  # it is there
         forwarded = ForwardedPost(row.home.lease, row.home.epoch, way.channel, way.payload, way.notification)
         self._forward(at, forwarded, post.settled)
-
-    def go_alone(self, post: GatheredPost, effects: Effects) -> None:
-        """Go on with a payload in a task of its own."""
-
-        async def go_on() -> PushResult:
-            leave(self.around.looking, post.device)
-            return await post.way.go_on(effects)
-
-        self.finish(go_on(), post.settled, PushResult.NOT_STORED)
 
     def _forward(self, at: LeaseRow, post: ForwardedPost, settled: Callable[[PushResult], None]) -> None:
         heard = partial(self._heard, at, post, settled)

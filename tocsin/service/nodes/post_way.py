@@ -97,7 +97,7 @@ class WayContext:
 
 @define(eq=False)
 class PostWay:
-    """One post at this node; it begins with one of the methods of that name, and each returns how it ends.
+    """One post at this node; each method that waits returns how it ends.
 
     :param may_wait: whether it may be stored, for a device that is away.
     :param forwarded: whether another node has sent it here.
@@ -116,10 +116,6 @@ class PostWay:
     """What the connection has said, here or at the other node."""
     is_fresh: bool = False
     """Whether nothing that was kept of another look is good enough any more."""
-
-    async def begin(self) -> PushResult:
-        """Look for its device, and bring it there or into the store."""
-        return await self.go_on((Effect.LOOK,))
 
     async def go_on(self, effects: Effects) -> PushResult:
         """Go on from effects that its route has returned."""
@@ -166,6 +162,11 @@ class PostWay:
     def answer(self, effects: Effects) -> PushResult:
         """Return what its sender is to hear, where the effects say that it is to."""
         return self._result(self._end(effects))
+
+    @property
+    def wants_fresh(self) -> bool:
+        """Whether its device is to be read for it: it is dropped for nothing that is kept."""
+        return self.is_fresh or not self.route.storable
 
     # Its steps
 

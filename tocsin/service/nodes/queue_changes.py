@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import Future
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -19,6 +21,7 @@ from tocsin.service.registry.node_store import NodeStore, QueueChange, SeenDevic
 from tocsin.service.registry.service_store import may_be_there
 
 _NO_LEASE: Final = "this node has no lease just now"
+_NO_NUMBERS: Final = "there are no numbers for what is to be stored just now"
 
 Decide = Callable[[OfflineQueue], None]
 """Changes a queue in memory; its ``erase`` says what is to be erased."""
@@ -40,6 +43,7 @@ class QueueChanges:
         self._doubted = doubted
         self._numbers = BlockNumbers()
         self._drawing = Lock(fast_acquire=True)
+        self._failures = 0  # to draw
 
     def check_lease(self) -> None:
         """See that there is a lease, before something is asked that is of no use without.
@@ -53,7 +57,7 @@ class QueueChanges:
         """Read a device anew."""
         return await self.was_read(known, self.begin_read(known))
 
-    def begin_read(self, known: CachedDevice) -> Awaitable[SeenDevice]:
+    def begin_read(self, known: CachedDevice) -> Future[SeenDevice]:
         """Begin to read a device anew, which :meth:`was_read` waits for: those that begin together go to the store together."""
         return self._nodes.look(known.name)
 
@@ -67,12 +71,23 @@ class QueueChanges:
         """Return a number above this one, which is the last of a device's queue, or 0."""
         number = self._numbers.take(last)
         while number is None:
+            failures = self._failures
             async with self._drawing:
                 number = self._numbers.take(last)
                 if number is None:
-                    self.check_lease()
-                    self._numbers.drew(await self._nodes.draw_block())
+                    await self._draw(failures)
         return number
+
+    async def _draw(self, failures: int) -> None:
+        """Draw a block; who has waited while that failed does not begin anew."""
+        if failures != self._failures:
+            raise StateUnavailable(_NO_NUMBERS)
+        self.check_lease()
+        try:
+            self._numbers.drew(await self._nodes.draw_block())
+        except StateUnavailable:
+            self._failures += 1
+            raise
 
     def number_of(self, first: int) -> int:
         """Return a number of a block that was drawn behind a device's lock, and is above all that its queue holds."""
@@ -86,7 +101,12 @@ class QueueChanges:
         self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
     ) -> RowChange | Unchanged:
         """Write a change that was decided from what is known; or one that is decided under the row's lock."""
-        return await self.written(known, self.begin(known, change))
+        if isinstance(change, QueueChange):
+            return await self.written(known, self.begin(known, change))
+        if not self._standing.is_good():
+            return await self.written(known, _fenced())
+        locked = self._nodes.change_queue_locked(known.name, change, self._standing.lease)
+        return await self.written(known, locked)
 
     async def written(self, known: CachedDevice, writing: Awaitable[RowChange | Unchanged]) -> RowChange | Unchanged:
         """Wait for a change that was begun, and take over what became of it."""
@@ -114,16 +134,11 @@ class QueueChanges:
         if changed.wake is not None:
             self.tell(changed.wake, device)
 
-    def begin(
-        self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
-    ) -> Awaitable[RowChange | Unchanged]:
+    def begin(self, known: CachedDevice, change: QueueChange) -> Future[RowChange | Unchanged]:
         """Begin to write a change, which :meth:`written` waits for: those that begin together go to the store together."""
         if not self._standing.is_good():
             return _fenced()
-        lease = self._standing.lease
-        if isinstance(change, QueueChange):
-            return self._nodes.change_queue(known.name, known.row.version, change, lease)
-        return self._nodes.change_queue_locked(known.name, change, lease)
+        return self._nodes.change_queue(known.name, known.row.version, change, self._standing.lease)
 
     def count(self, known: CachedDevice) -> None:
         """Count what has ended, once that is written."""
@@ -163,8 +178,10 @@ class QueueChanges:
             raise StateUnavailable(_NO_LEASE)
 
 
-async def _fenced() -> Unchanged:
-    return Unchanged.FENCED
+def _fenced() -> Future[RowChange | Unchanged]:
+    fenced: Future[RowChange | Unchanged] = asyncio.get_running_loop().create_future()
+    fenced.set_result(Unchanged.FENCED)
+    return fenced
 
 
 def taken(queue: OfflineQueue) -> tuple[int, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from asyncio import Future
+from collections.abc import Callable, Sequence
 from enum import Enum, auto, unique
 
 from attrs import Factory, define
@@ -43,7 +44,7 @@ class BegunStore:
     known: CachedDevice
     results: list[Kept | None] = Factory(list)
     entries: list[Entry] = Factory(list)
-    writing: Awaitable[RowChange | Unchanged] | None = None
+    writing: Future[RowChange | Unchanged] | None = None
 
 
 class Storing:
@@ -101,18 +102,21 @@ class Storing:
         begun = BegunStore(known)
         add: dict[int, tuple[Entry, bytes]] = {}
         erase: list[int] = []
+        more = 0  # than are kept, once those before are stored
         for number, (channel, payload) in zip(numbers, posts, strict=True):
             held = known.queue.held([payload.id])
             if held:
                 begun.results.append(None if held[0].sequence in add else RowChange(known.row))
                 continue
-            admitted = self._admit(known, number, channel, payload)
+            admitted = self._admit(known, number, channel, payload, more)
             begun.results.append(NotKept.NO_ROOM if admitted is None else None)
             if admitted is not None:
                 add[number] = admitted[0], payload.body
                 begun.entries.append(admitted[0])
                 erase += admitted[1]
+                more = len(begun.entries) - known.queue.ended.total()
         if add:
+            erase += taken(known.queue)  # what has expired for one without room
             # What gives way to another of these at once never gets there.
             there = tuple(each for number, each in add.items() if number not in erase)
             change = QueueChange(there, tuple(sequence for sequence in erase if sequence not in add), denied)
@@ -156,12 +160,12 @@ class Storing:
         return changed if is_held or isinstance(changed, Unchanged) else NotKept.NO_ROOM
 
     def _admit(
-        self, known: CachedDevice, number: int, channel: ChannelRow, payload: Payload
+        self, known: CachedDevice, number: int, channel: ChannelRow, payload: Payload, more: int = 0
     ) -> tuple[Entry, tuple[int, ...]] | None:
         """Give a payload its place in the queue, before whatever comes later; return with it what is erased. None: there is no room."""
         queue, entry = known.queue, entry_of(number, channel, payload, self._now())
         queue.expire(entry.received)
-        if self._changes.kept >= self._limit and not queue.takes_a_place(entry):
+        if self._changes.kept + more >= self._limit and not queue.takes_a_place(entry):
             return None
         replaced = queue.admit(entry)
         queue.make_room_for(entry)

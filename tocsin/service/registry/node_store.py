@@ -7,7 +7,8 @@ for once more, decided from what is read then, finds its notification there by i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from asyncio import Future
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from attrs import field, frozen
@@ -66,8 +67,8 @@ class QueueChange:
 class NodeStore(Protocol):
     """What nodes need of their database. Calls of one turn of the loop go there together.
 
-    All methods raise ``StateUnavailable`` where it cannot be used, or not within its patience; those that return an awaitable let it raise that,
-    and may begin before they are awaited.
+    All methods raise ``StateUnavailable`` where it cannot be used, or not within its patience; those that return a future let it raise that,
+    and begin before it is awaited.
     """
 
     async def join(self, asked: Joining) -> Renewed | NotGranted:
@@ -89,7 +90,7 @@ class NodeStore(Protocol):
         """Draw a block of sequence numbers (``BlockNumbers``) and return its first."""
         ...
 
-    def look(self, device: str) -> Awaitable[SeenDevice]:
+    def look(self, device: str) -> Future[SeenDevice]:
         """Read a device; one of which nothing is known is ``ABSENT``."""
         ...
 
@@ -107,7 +108,7 @@ class NodeStore(Protocol):
 
     def change_queue(
         self, device: str, decided_from: int, change: QueueChange, lease: int
-    ) -> Awaitable[RowChange | Unchanged]:
+    ) -> Future[RowChange | Unchanged]:
         """Change what is stored for a device, where its row's version is this one (``device_row.change``)."""
         ...
 

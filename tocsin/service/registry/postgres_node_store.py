@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -92,7 +93,7 @@ class PostgresNodeStore:
         rows = await self._devices.ask(_FETCH, None, (sql.BLOCK, ()), may_repeat=True)
         return int(rows[0][0])
 
-    def look(self, device: str) -> Awaitable[SeenDevice]:
+    def look(self, device: str) -> Future[SeenDevice]:
         """Read a device."""
         return self._devices.ask(_LOOK, None, device, may_repeat=True)
 
@@ -110,11 +111,11 @@ class PostgresNodeStore:
 
     def change_queue(
         self, device: str, decided_from: int, change: QueueChange, lease: int
-    ) -> Awaitable[RowChange | Unchanged]:
+    ) -> Future[RowChange | Unchanged]:
         """Change what is stored for a device, where its row's version is this one."""
         return self._change(_Asked(device, lease, sql.CHANGE, change.denied, decided_from, change))
 
-    def _change(self, asked: _Asked, *, may_repeat: bool = False) -> Awaitable[RowChange | Unchanged]:
+    def _change(self, asked: _Asked, *, may_repeat: bool = False) -> Future[RowChange | Unchanged]:
         return self._devices.ask(_WRITE, asked.device, asked, may_repeat=may_repeat)
 
     async def change_queue_locked(
