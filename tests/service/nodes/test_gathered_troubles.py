@@ -116,7 +116,7 @@ class TestTrouble:
                 post_some(world)
                 world.standing.good = False
                 await world.settled()
-            assert {*map(tuple, world.said.values())} == {(PushResult.NOT_STORED,)}
+            assert {*map(tuple, world.said.values())} == {(PushResult.LAPSED,)}
             assert not world.asked()
             world.check()
 
@@ -131,7 +131,7 @@ class TestTrouble:
                 await pass_by(2)
                 world.standing.lease = world.other
                 await world.settled()
-            assert {*map(tuple, world.said.values())} == {(PushResult.NOT_STORED,)}
+            assert {*map(tuple, world.said.values())} == {(PushResult.LAPSED,)}
             assert world.asked() == {"look": 3}
             world.check()
 
