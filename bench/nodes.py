@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -15,7 +15,7 @@ from bench import device_channels
 from bench.framework import Contestant, Options, Report, Sample, in_ms, measure, ratio
 from bench.http_load import CONNECTIONS, Target, closed_loop
 from bench.load import BODY
-from bench.postgres import Postgres, bytes_a_row, pgbench, postgres
+from bench.postgres import bytes_a_row, pgbench, postgres
 from bench.processes import Process, cpu_seconds, started
 from bench.wrk import wrk_anew
 
@@ -52,6 +52,7 @@ def run(options: Options) -> Report:
     contestants = [
         Contestant(f"floor: the same rows by pgbench, {BATCH} a statement", partial(_floor, options, _INSERT), "floor"),
         Contestant("pgbench, inserted and deleted", partial(_floor, options, _INSERT + _ERASE), "floor"),
+        Contestant("the same posts, answered and not stored", partial(_answered, options), "floor"),
         *(Contestant(_name(count), partial(_stored, options, count)) for count in counts),
     ]
     measure(report, contestants, options.rounds)
@@ -79,6 +80,18 @@ def _floor(options: Options, script: str) -> Sample:
     return {"posts/s": rate, "database CPU µs": 1e6 * used / (rate * seconds)}
 
 
+def _answered(options: Options) -> Sample:
+    """Two services for themselves: what is posted may not wait, and its devices are away."""
+    with ExitStack() as stack:
+        folders, nodes, targets = [stack.enter_context(options.state()) for _ in range(NODES)], [], []
+        channels = options.sized(COUNTS[0], 10)
+        for folder in folders:
+            asyncio.run(device_channels.prefill(folder, channels))
+            nodes.append(stack.enter_context(started("bench.serving", "tocsin", str(folder), options.loops[0])))
+            targets.append(device_channels.targets(nodes[-1].line(), channels))
+        return _posted(options, _named(nodes), targets, folders)
+
+
 def _stored(options: Options, channels: int) -> Sample:
     with ExitStack() as stack:
         database = stack.enter_context(postgres(options))
@@ -93,33 +106,31 @@ def _stored(options: Options, channels: int) -> Sample:
             targets.append(device_channels.targets(nodes[-1].line(), some, storable=True))
         for some_targets in targets:
             asyncio.run(closed_loop(some_targets[:_WARM], options.sized(_WARM, 10)))
-        return _posted(options, database, nodes, targets, folders)
+        sample = _posted(options, {"database": database.pid, **_named(nodes)}, targets, folders)
+        return sample | bytes_a_row(database, "channels", "devices", "stored")
+
+
+def _named(nodes: Sequence[Process]) -> dict[str, int]:
+    return {f"node {number}": node.pid for number, node in enumerate(nodes, 1)}
 
 
 def _posted(
-    options: Options,
-    database: Postgres,
-    nodes: Sequence[Process],
-    targets: Sequence[Sequence[Target]],
-    folders: Sequence[Path],
+    options: Options, processes: Mapping[str, int], targets: Sequence[Sequence[Target]], folders: Sequence[Path]
 ) -> Sample:
-    processes = [database.pid, *(node.pid for node in nodes)]
-    before = [cpu_seconds(pid) for pid in processes]
+    before = [cpu_seconds(pid) for pid in processes.values()]
     with ThreadPoolExecutor(NODES) as pool:
         seconds = options.sized(8, 1)
         found = list(pool.map(lambda each: wrk_anew(each[0], seconds, each[1]), zip(targets, folders, strict=True)))
-    used = [cpu_seconds(pid) - began for pid, began in zip(processes, before, strict=True)]
+    used = [cpu_seconds(pid) - began for pid, began in zip(processes.values(), before, strict=True)]
     assert not any(each["errors"] for each in found), found
     posts = sum(each["requests"] for each in found)
     senders = max(each["cpu"] for each in found)  # of both: each counts all that have ended meanwhile
-    costs = {"database CPU µs": used[0], **{f"node {n} CPU µs": cpu for n, cpu in enumerate(used[1:], 1)}}
     return {
         "posts/s": sum(each["requests"] / each["seconds"] for each in found),
         "CPU of all µs": 1e6 * (sum(used) + senders) / posts,
-        **{name: 1e6 * cpu / posts for name, cpu in costs.items()},
+        **{f"{name} CPU µs": 1e6 * cpu / posts for name, cpu in zip(processes, used, strict=True)},
         "senders CPU µs": 1e6 * senders / posts,
         **in_ms("answer", _worse(found)),
-        **bytes_a_row(database, "channels", "devices", "stored"),
     }
 
 
