@@ -11,31 +11,26 @@ from typing import Any, Final
 
 from attrs import astuple
 
-from tocsin.persistence.database import Database
 from tocsin.persistence.sqlite_connection import Statement, touching
 from tocsin.protocol.hub.descriptions import RegistrationDescription
-from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.service.registry.hub_rows import (
     channel_from_row,
     key_from_row,
-    message_from_row,
     registration_from_row,
     registration_to_row,
-    tally_to_text,
 )
 from tocsin.service.registry.hub_store import (
     NO_HUBS,
-    DeadTarget,
     HubCounts,
     HubKeyRow,
     HubRow,
     InstallationRow,
     KeptHubs,
-    MessageRow,
-    Retry,
     TargetRow,
 )
+from tocsin.service.registry.sqlite_ended_channels import end_channels
+from tocsin.service.registry.sqlite_hub_messages import SqliteHubMessages
 
 _REGISTRATION: Final = (
     "r.sequence, r.id, r.etag, r.uri, r.tags, r.expires, r.template, r.variables, r.tile, r.installation"
@@ -47,9 +42,6 @@ _TARGET: Final = (
 _WITH_TAG: Final = (
     "SELECT * FROM (SELECT sequence FROM hub_tags WHERE hub = ? AND tag = ? AND sequence > ? AND sequence <= ?"
     " ORDER BY sequence LIMIT ?)"
-)
-_MESSAGE: Final = (
-    "number, id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
 )
 _NEW_REGISTRATION: Final = """INSERT INTO hub_registrations
     (hub, id, etag, channel, uri, tags, expires, template, variables, tile, installation)
@@ -69,9 +61,6 @@ _CHANGE_INSTALLATION: Final = (
 )
 _HUBS: Final = "SELECT id, name, client_id, created, endpoint FROM hubs"
 _KEYS: Final = "SELECT hub, grants, key, created, expires FROM hub_keys"
-# The place and the tally of one that was ended meanwhile by a removal of its hub have no row, and are lost with it.
-_SAVE_MESSAGE: Final = """UPDATE hub_messages SET phase = ?1, began = ?2, ended = ?3, place = ?4, until = ?5, tally = ?6
-    WHERE id = ?7 AND ended IS NULL AND NOT (?1 = 'CANCELLED' AND phase = 'PROCESSING')"""
 
 
 def _forget_orphans(table: str) -> Statement:
@@ -79,32 +68,6 @@ def _forget_orphans(table: str) -> Statement:
     following = f"SELECT (SELECT min(hub) FROM {table} WHERE hub > had.hub) FROM had WHERE had.hub IS NOT NULL"
     having = f"WITH RECURSIVE had(hub) AS (SELECT min(hub) FROM {table} UNION ALL {following}) SELECT hub FROM had"
     return f"DELETE FROM {table} WHERE hub IN ({having} EXCEPT SELECT id FROM hubs)", [()]
-
-
-def _end_channels(ended: str, values: Sequence[Any]) -> tuple[Statement, Statement]:
-    """Return what tells installations that a channel of theirs has ended: their own, or those of tiles.
-
-    :param ended: which registrations ``d`` name such a channel, with one parameter; ``values`` are its values.
-    """
-    parts = "SELECT uri FROM hub_registrations d WHERE d.hub = hub_installations.hub AND d.installation = hub_installations.id"
-    gone = f"json_extract({{0}}, '$.pushChannel') IN ({parts} AND {ended}) AND NOT json_extract({{0}}, '$.pushChannelExpired')"
-    of_any = f"(hub, id) IN (SELECT hub, installation FROM hub_registrations d WHERE installation <> '' AND {ended})"
-    own, tile = gone.format("document"), gone.format("value")
-    return (
-        (
-            f"""UPDATE hub_installations SET etag = etag + 1,
-            document = json_set(document, '$.pushChannelExpired', json('true')) WHERE {of_any} AND {own}""",
-            [(value,) * 2 for value in values],
-        ),
-        (
-            f"""UPDATE hub_installations SET etag = etag + 1, document = json_set(document, '$.secondaryTiles', (
-                SELECT json_group_object(key, json(
-                    CASE WHEN {tile} THEN json_set(value, '$.pushChannelExpired', json('true')) ELSE value END
-                )) FROM json_each(document, '$.secondaryTiles')
-            )) WHERE {of_any} AND EXISTS (SELECT 1 FROM json_each(document, '$.secondaryTiles') WHERE {tile})""",
-            [(value,) * 3 for value in values],
-        ),
-    )
 
 
 def _are_kept(was: KeptHubs, cursor: sqlite3.Cursor) -> bool:
@@ -126,11 +89,8 @@ def _removing(hub: int) -> Iterator[Statement]:
     yield "DELETE FROM hubs WHERE id = ?", [(hub,)]
 
 
-class SqliteHubStore:
+class SqliteHubStore(SqliteHubMessages):
     """Keeps what :class:`tocsin.service.registry.hub_store.HubStore` promises."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def hubs(self) -> list[HubRow]:
         """Return all hubs, by name."""
@@ -250,82 +210,6 @@ class SqliteHubStore:
             ("DELETE FROM hub_registrations WHERE hub = ? AND installation = ?", [(hub, id)]),
         )
 
-    async def add_message(self, message: MessageRow) -> None:
-        """Keep a message that was accepted."""
-        row = (
-            *(message.number, message.id, message.hub, message.phase.name, message.format, message.tags),
-            json.dumps(message.headers),
-            *(message.body, message.accepted, json.dumps(message.devices), message.due, message.began, message.ended),
-            *(message.place, message.until, tally_to_text(message.tally)),
-        )
-        marks = ", ".join("?" * len(row))
-        await self._write((f"INSERT INTO hub_messages ({_MESSAGE}) VALUES ({marks})", [row]))
-
-    async def message(self, hub: int, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
-        """Return a message, or None."""
-        rows = await self._messages("hub = ? AND id = ?", hub, id)
-        return rows[0] if rows else None
-
-    async def count_scheduled(self, hub: int, limit: int) -> int:
-        """Count the messages of a hub that are scheduled, ``limit`` at most."""
-        sql = "SELECT count(*) FROM (SELECT 1 FROM hub_messages WHERE hub = ? AND phase = 'SCHEDULED' LIMIT ?)"
-        return int((await self._read(sql, (hub, limit)))[0][0])
-
-    async def message_of_any(self, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
-        """Return a message of whatever hub, or None."""
-        rows = await self._messages("id = ?", id)
-        return rows[0] if rows else None
-
-    async def last_number(self) -> int:
-        """Return the highest number of a message, or 0."""
-        return int((await self._read("SELECT coalesce(max(number), 0) FROM hub_messages"))[0][0])
-
-    async def open_messages(self, phase: Phase, after: int, limit: int) -> list[MessageRow]:
-        """Return messages of a phase that have not ended, behind that number, the oldest first."""
-        where = "phase = ? AND ended IS NULL AND number > ? ORDER BY number LIMIT ?"
-        return await self._messages(where, phase.name, after, limit)
-
-    async def due_messages(self, now: float, limit: int) -> list[MessageRow]:
-        """Return messages that are scheduled for now or before, the first due first."""
-        return await self._messages("phase = 'SCHEDULED' AND due <= ? ORDER BY due LIMIT ?", now, limit)
-
-    async def save_progress(
-        self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
-    ) -> None:
-        """Keep where a message stands, what of it is to be tried again, and forget what leads nowhere."""
-        gone = [(each.sequence, each.channel) for each in dead]
-        await self._write(
-            _saving(message),
-            ("DELETE FROM hub_retries WHERE message = ? AND place = ?", [(message.id, place) for place in done]),
-            (
-                # A place is tried twice where the service was killed in between, and has its first retry already.
-                "INSERT OR REPLACE INTO hub_retries SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM hub_messages WHERE id = ? AND ended IS NULL)",
-                [(each.message, each.place, each.attempts, each.due, each.message) for each in retries],
-            ),
-            *_end_channels("d.channel = ?", [each.channel for each in dead if each.installation]),
-            ("DELETE FROM hub_registrations WHERE sequence = ? AND channel = ?", gone),
-        )
-
-    async def due_retries(self, now: float, limit: int) -> list[Retry]:
-        """Return what is to be tried again now, the first due first."""
-        sql = "SELECT message, place, attempts, due FROM hub_retries WHERE due <= ? ORDER BY due LIMIT ?"
-        return [Retry(*row) for row in await self._read(sql, (now, limit))]
-
-    async def has_retries(self, message: str, besides: Sequence[int] = ()) -> bool:
-        """Tell whether something of a message is to be tried again, at other places than these."""
-        sql = "SELECT 1 FROM hub_retries WHERE message = ? AND place NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
-        return bool(await self._read(sql, (message, json.dumps(list(besides)))))
-
-    async def next_scheduled(self) -> float | None:
-        """Return when the next message is due that is scheduled, or None."""
-        due: float | None = (await self._read("SELECT min(due) FROM hub_messages WHERE phase = 'SCHEDULED'"))[0][0]
-        return due
-
-    async def next_retry(self) -> float | None:
-        """Return when the next target is due that is to be tried again, or None."""
-        due: float | None = (await self._read("SELECT min(due) FROM hub_retries"))[0][0]
-        return due
-
     async def last_sequence(self, hub: int) -> int:
         """Return the highest sequence number of a registration of a hub, or 0."""
         return int(
@@ -358,23 +242,13 @@ class SqliteHubStore:
     async def forget_channels(self, channels: Sequence[bytes]) -> None:
         """Forget what names these channels: they have ended."""
         await self._write(
-            *_end_channels("d.channel = ?", channels),
+            *end_channels("d.channel = ?", channels),
             ("DELETE FROM hub_registrations WHERE channel = ?", [(channel,) for channel in channels]),
         )
-
-    async def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return await self._database.read(sql, parameters)
-
-    async def _write(self, *statements: Statement) -> None:
-        await self._database.write(*(each for each in statements if each[1]))
 
     async def _targets(self, where: str, *parameters: Any) -> list[TargetRow]:
         rows = await self._read(f"{_TARGET} WHERE {where}", parameters)
         return [TargetRow(row[0], registration_from_row(row), channel_from_row(row[10:])) for row in rows]
-
-    async def _messages(self, where: str, *parameters: Any) -> list[MessageRow]:
-        rows = await self._read(f"SELECT {_MESSAGE} FROM hub_messages WHERE {where}", parameters)
-        return [message_from_row(row) for row in rows]
 
     async def prune(self, now: float, before: float, keep: int) -> None:
         """Forget what has expired, what ended before that moment or is beyond so many of a hub, and what no hub has."""
@@ -385,7 +259,7 @@ class SqliteHubStore:
             ("DELETE FROM hub_messages WHERE ended IS NULL AND hub NOT IN (SELECT id FROM hubs)", [()]),
             (f"DELETE FROM hub_registrations WHERE (hub, installation) IN (SELECT hub, id FROM {over})", [(now,)]),
             (f"DELETE FROM {over}", [(now,)]),
-            *_end_channels("d.expires IS NOT NULL AND d.expires <= ?", [now]),
+            *end_channels("d.expires IS NOT NULL AND d.expires <= ?", [now]),
             (f"DELETE FROM {expired}", [(now,)]),
             ("DELETE FROM hub_messages WHERE ended < ?", [(before,)]),
             (
@@ -394,15 +268,3 @@ class SqliteHubStore:
                 [(keep,)],
             ),
         )
-
-
-def _saving(message: MessageRow) -> Statement:
-    return (
-        _SAVE_MESSAGE,
-        [
-            (
-                *(message.phase.name, message.began, message.ended, message.place, message.until),
-                *(tally_to_text(message.tally), message.id),
-            )
-        ],
-    )
