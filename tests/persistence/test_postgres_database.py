@@ -180,6 +180,15 @@ async def test_each_kind_tells_how_long_it_took(opened: PostgresDatabase) -> Non
     assert not sum(write.counts[: bisect_left(BUCKETS, 0.1) + 1])
 
 
+async def test_the_server_is_to_notice_soon_that_its_peer_has_gone_unheard(url: str) -> None:
+    """Within 11 s: else what each cut leaves of connections would be there for hours, until the server takes no more of them."""
+    link = await connect(url)
+    # Over a socket of the machine itself they are not in use, and only what was asked for is shown.
+    asked = await link.fetch("SELECT reset_val FROM pg_settings WHERE name LIKE 'tcp_keepalives%' ORDER BY name")
+    assert [value for (value,) in asked] == ["3", "5", "2"]  # count, idle, interval
+    link.terminate()
+
+
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
 async def test_a_connection_of_which_the_network_takes_nothing_is_given_up(url: str, postgres: PostgresServer) -> None:
     """The system ends it; one over a socket of the machine itself needs no such time."""

@@ -35,6 +35,10 @@ _SETTINGS: Final = {
     "default_transaction_read_only": "off",
     "lock_timeout": "2s",  # what waits for a connection that was lost, and the server does not know yet
     "idle_in_transaction_session_timeout": "10s",  # after which it does
+    # The server notices within 11 s that its peer has gone unheard, and its connections count no more: by default it takes two hours.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
     "jit": "off",
 }
 

@@ -16,9 +16,6 @@ from tocsin.protocol.errors import StateUnavailable
 _LOCK: Final = 0x544F4348
 """The advisory lock: "TOCH"."""
 
-_ALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-"""By which the server notices within 20 s that the machine of the process has gone."""
-
 _USED: Final = "is in use by another process of Tocsin: end that first"
 _MOVING: Final = "is just what a service is being moved into: wait until 'tocsin migrate' has ended"
 
@@ -32,7 +29,7 @@ async def holding(url: str, *, alone: bool) -> AsyncIterator[Link]:
     """
     name = name_of(url)
     with in_words(name):
-        link = await connect(url, **_ALIVE)
+        link = await connect(url)
         try:
             with bounded(link, OPEN_FOR):  # one that was killed may be held for a moment
                 await link.execute(f"SELECT pg_advisory_lock{'' if alone else '_shared'}($1)", _LOCK)
