@@ -257,6 +257,10 @@ class PostgresServiceStore:
         rows = await self._read("SELECT device, count(*) FROM stored GROUP BY device")
         return {device: count for device, count in rows}  # noqa: C416 - as above
 
+    async def total_stored(self) -> int:
+        """Return how many notifications are stored, for all devices."""
+        return int((await self._read("SELECT count(*) FROM stored"))[0][0])
+
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""
         return await self._devices("stored WHERE least(expires, ends) <= $1", now)
