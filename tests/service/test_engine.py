@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -211,6 +212,48 @@ async def test_the_engine_comes_and_goes(tmp_path: Path) -> None:
                 assert (await device.acknowledge()).body == b"before"
                 while (await device.acknowledge()).body != b"after":
                     pass  # what was refused may have been stored all the same
+
+
+async def test_a_full_disk_of_the_engine_is_seen(tmp_path: Path, postgres: PostgresServer, url: str) -> None:
+    """By who asks whether the service is well, or ready, for as long as nothing can be stored: what is only handed over goes on."""
+    name = urlsplit(url).path[1:]
+
+    async def seen(world: World) -> tuple[set[int], dict[str, str], bool]:
+        statuses = set()
+        for path in ("/healthz", "/readyz"):
+            async with world.http.get(world.service.url + path) as answer:
+                statuses.add(answer.status)
+        async with world.http.get(world.service.url + "/metrics") as answer:
+            return statuses, world.service.report().causes, "\ntocsin_store_fails 1.0\n" in await answer.text()
+
+    async with open_world(tmp_path, over(url)) as world:
+        assert await seen(world) == ({200}, {}, False)
+        await postgres.execute(
+            name,
+            "CREATE FUNCTION tocsin.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$",
+        )
+        await postgres.execute(
+            name, "CREATE TRIGGER fail BEFORE INSERT ON tocsin.stored FOR EACH ROW EXECUTE FUNCTION tocsin.fail()"
+        )
+        try:
+            assert (await world.post(headers=CACHE)).status == 503
+            statuses, causes, is_counted = await seen(world)
+            assert (statuses, is_counted) == ({503}, True)
+            assert causes["store"].endswith("cannot be written: its disk is full; make room there")
+            async with dial(world.service) as device:
+                await device.greet(KEY)
+                answers: list[int] = []
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_post, world, answers)
+                    assert (await device.acknowledge()).body == b"body"
+                assert answers == [200]
+        finally:
+            await postgres.execute(name, "DROP FUNCTION tocsin.fail() CASCADE")
+        with anyio.fail_after(PATIENCE):
+            while world.service.report().causes:  # noqa: ASYNC110  # a trial says so
+                await anyio.sleep(0.05)
+        assert await seen(world) == ({200}, {}, False)
+        await store(world, "after", CACHE)
 
 
 async def _start(state: Path, url: str = "", public_url: str = "") -> None:

@@ -17,6 +17,7 @@ from tocsin.persistence.postgres_connection import bounded
 from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_statements import Link
 from tocsin.persistence.postgres_words import FAILURES, event_of, is_lost, name_of, sentence
+from tocsin.persistence.write_fault import WriteFault
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import Event, RecoveryPolicy
 
@@ -95,11 +96,13 @@ class Lanes:
     repeated; what waits goes over the next one.
 
     :param patience: seconds that a call waits at most, and after which a connection without an answer counts as broken.
+    :param trial: writes something that is not kept: after a failure :attr:`fault` says why until this succeeds. None: there is no fault.
     """
 
     _url: str
     _patience: float
     _lines: list[PostgresLine]
+    _trial: LaneWork | None = None
     durations: Durations = Factory(Durations)
     """How long what is run in one go took, what failed as well."""
     _policy: RecoveryPolicy = Factory(lambda: RecoveryPolicy(longest=0.5))
@@ -111,10 +114,18 @@ class Lanes:
     _is_waking: bool = False
     _sweeping: asyncio.TimerHandle | None = None
     _reason: str = field(init=False)
+    _fault: WriteFault | None = field(init=False, default=None)
     _is_closed: bool = False
 
     def __attrs_post_init__(self) -> None:
         self._reason = f"{name_of(self._url)} does not answer"
+        if (trial := self._trial) is not None:
+            self._fault = WriteFault(lambda: self.ask(trial, None, None, may_repeat=True))
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be written just now, as a sentence; None while all is well."""
+        return None if self._fault is None else self._fault.said
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to run calls."""
@@ -144,6 +155,8 @@ class Lanes:
         """Break all connections, before the tasks are cancelled, and refuse what waits."""
         self._is_closed = True
         self._reason = f"{name_of(self._url)} is closed"
+        if self._fault is not None:
+            self._fault.close()
         for line in self._lines:
             line.drop()
         self._lose_patience(math.inf)
@@ -251,6 +264,8 @@ class Lanes:
         if is_lost(failure):
             line.drop()
             self._reason = said
+            if isinstance(failure, TimeoutError):  # else the next one connects; where it cannot, leases tell of it
+                self._note(said)
             self._put_back([call for call in calls if call.may_repeat])
             self._fail([call for call in calls if not call.may_repeat], StateUnavailable(said, in_doubt=True))
         elif isinstance(failure, _GIVEN_UP):
@@ -260,7 +275,13 @@ class Lanes:
                 call.is_alone = True
             self._put_back(calls)
         else:
+            if event_of(failure) is not Event.REFUSED:
+                self._note(said)
             self._fail(calls, StateUnavailable(said))
+
+    def _note(self, said: str) -> None:
+        if self._fault is not None:
+            self._fault.failed(said)
 
     def _put_back(self, calls: list[_Call]) -> None:
         for call in reversed(calls):

@@ -65,6 +65,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
             **devices.gauges(),
             "channels": channels.count,
             "kept": known.offline.kept,
+            "store_fails": int(known.fault is not None),
             "tasks": len(asyncio.all_tasks(loop)),
             "connections": connections.count,
             "connections_refused": connections.refused,

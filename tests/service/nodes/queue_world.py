@@ -115,10 +115,14 @@ class StoredNow:
         """Return bodies."""
         return await self.nodes.stored_bodies(list(sequences))
 
-    async def count_stored(self) -> dict[str, int]:
+    counted: int = 0
+    """How often all was counted."""
+
+    async def total_stored(self) -> int:
         """Count."""
+        self.counted += 1
         await asyncio.sleep(0)
-        return {device: len(queue) for device, queue in self.nodes.queues.items() if queue}
+        return sum(map(len, self.nodes.queues.values()))
 
     async def devices_with_spent(self, now: float) -> set[str]:
         """Find what is spent."""

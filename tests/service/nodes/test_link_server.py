@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 import ssl
+import struct
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from tests.service.nodes.link_world import (
     taking,
     until,
 )
+from tocsin.protocol.messages import codec
 from tocsin.protocol.messages.framing import with_lengths
 from tocsin.protocol.messages.node_protocol import (
     NODE_VERSION,
@@ -326,6 +329,55 @@ class TestWrongWords:
             await until(lambda: there.server.nodes == [])
             assert there.taker.taken == [post()]
             assert there.server.around.refused.total() == 0
+
+
+@pytest.mark.parametrize("how", ["in order", "reset"])
+@pytest.mark.parametrize("when", ["before TLS", "within TLS", "before hello", "within hello", "after hello"])
+async def test_who_ends_a_connection_by_itself_is_not_refused(
+    when: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node does so that stops, or gives up to wait, at any moment: it is no stranger that was not let in."""
+    caplog.set_level(logging.INFO)
+    async with taking() as there:
+        tasks = there.server.around.tasks
+        if "TLS" in when:
+            with socket.create_connection(("127.0.0.1", there.port)) as opened:
+                await until(lambda: len(tasks) == 1)
+                if when == "within TLS":
+                    opened.sendall(client_hello()[:100])
+                if how == "reset":
+                    reset(opened)
+        else:
+            async with dialling(there) as end:
+                if when == "after hello":
+                    await greeted(end)
+                if when == "within hello":
+                    end.say_bytes(with_lengths([codec.encode(NodeHello(NODE_VERSION, 1, "a", 1, "1"))])[:-1])
+                    await asyncio.sleep(0)
+                if how == "reset":
+                    reset(end.writer.get_extra_info("socket"))
+                    end.writer.transport.abort()
+        await until(lambda: not tasks and not there.server.nodes)
+        await is_served(there)
+        assert there.server.around.refused.total() == 0
+    assert [each.levelno for each in caplog.records if "has left early" in each.message] == [logging.INFO] * (
+        when != "after hello"
+    )
+    assert not any("refused" in each.message for each in caplog.records)
+
+
+def reset(opened: socket.socket) -> None:
+    """Have a connection reset when it is closed, rather than ended in order."""
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def client_hello() -> bytes:
+    """Return what a node begins TLS with."""
+    sent = ssl.MemoryBIO()
+    speaking = identity("a").for_dialling().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="b")
+    with suppress(ssl.SSLWantReadError):
+        speaking.do_handshake()
+    return sent.read()
 
 
 class TestServing:

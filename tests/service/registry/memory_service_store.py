@@ -202,6 +202,11 @@ class MemoryServiceStore:
         await checkpoint()
         return dict(Counter(device for device, _, _ in self._stored.values()))
 
+    async def total_stored(self) -> int:
+        """Return how many notifications are stored, for all devices."""
+        await checkpoint()
+        return len(self._stored)
+
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""
         await checkpoint()

@@ -211,6 +211,7 @@ class BothServiceStores(RuleBasedStateMachine):
         self.both(lambda store: store.stored_bodies(range(10)))
         self.both(lambda store: store.last_stored())
         self.both(lambda store: store.count_stored())
+        self.both(lambda store: store.total_stored())
         self.both(lambda store: store.count_channels())
         self.both(lambda store: store.meta("other"))
         self.both(lambda store: store.unwanted())

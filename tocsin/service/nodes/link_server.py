@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,7 +16,7 @@ from attrs import frozen
 from tocsin.protocol.network.proxies import place
 from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.nodes.link_stream import PARTING, LinkStream, why_of
-from tocsin.service.nodes.taken_link import LinkFault, TakenLink, TakingContext
+from tocsin.service.nodes.taken_link import HAS_LEFT, LinkFault, TakenLink, TakingContext
 
 _PAUSE: Final = 1.0  # seconds until the next try, where the system lets no connection in
 _LOOK: Final = 0.005  # seconds between two looks whether all have gone
@@ -91,22 +92,29 @@ class LinkServer:
 
     async def _let_in(self, link: TakenLink, newcomer: _Newcomer, whence: str) -> None:
         """Speak TLS with a connection, and wait until it is known whose it is."""
-        fault, why = LinkFault.SILENT, "it was silent for too long"
+        fault: LinkFault | None = LinkFault.SILENT
+        why = "it was silent for too long"
         newcomer.scope.deadline = anyio.current_time() + self.around.terms.dial_timeout
         with newcomer.scope:
             try:
                 await self._speak_tls(newcomer)
                 await link.heard_of.wait()
+            except (ConnectionError, ssl.SSLEOFError) as failure:  # the other has ended it, stranger or node
+                fault, why = None, why_of(failure) or HAS_LEFT
             except OSError as failure:  # it speaks no TLS, or is no node
-                fault, why = LinkFault.TLS, why_of(failure) or "it has left"
+                fault, why = LinkFault.TLS, why_of(failure)
             except Exception as failure:
                 logger.exception("a connection to the link between nodes could not be made")
                 fault, why = LinkFault.TLS, why_of(failure)
         if self._newcomers.pop(link, None) is None:
             fault, why = LinkFault.CROWDED, "too many came at a time of which it was not known whose they are"
-        if not link.heard_of.is_set():
+        if link.heard_of.is_set():
+            return
+        if fault is None:
+            self.around.note_gone(f"from {whence}", why)
+        else:
             self.around.refuse(fault, f"from {whence}: {why}")
-            newcomer.cut()
+        newcomer.cut()
 
     async def _speak_tls(self, newcomer: _Newcomer) -> None:
         newcomer.opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine that is gone says nothing

@@ -23,6 +23,9 @@ from tocsin.service.registry.service_store import may_be_there
 _NO_LEASE: Final = "this node has no lease just now"
 _NO_NUMBERS: Final = "there are no numbers for what is to be stored just now"
 
+NEAR: Final = 100
+"""The part of a limit that is left when all is counted again, so that this is done before the limit is met."""
+
 Decide = Callable[[OfflineQueue], None]
 """Changes a queue in memory; its ``erase`` says what is to be erased."""
 
@@ -36,6 +39,8 @@ class QueueChanges:
     def __init__(self, nodes: NodeStore, standing: NodeStanding, doubted: Callable[[str, bool], None]) -> None:
         self.counts: Counter[Phase] = Counter()
         self.kept = 0
+        self.near_limit: Callable[[], None] = lambda: None
+        """Called where what is kept comes near a limit: other nodes may have erased much of it."""
         self.tell: Callable[[int, str], None] = lambda _, __: None
         """Tells the node of a lease that a wake for a device was left for it; it finds out by itself, but later."""
         self._nodes = nodes
@@ -139,6 +144,12 @@ class QueueChanges:
         if not self._standing.is_good():
             return _fenced()
         return self._nodes.change_queue(known.name, known.row.version, change, self._standing.lease)
+
+    def has_room(self, limit: int) -> bool:
+        """Tell whether one more may be kept, as far as this node knows."""
+        if self.kept >= limit - limit // NEAR:
+            self.near_limit()
+        return self.kept < limit
 
     def count(self, known: CachedDevice) -> None:
         """Count what has ended, once that is written."""

@@ -32,13 +32,16 @@ from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.nodes.storing import Kept, NotKept, Storing
 from tocsin.service.registry.node_store import NodeStore, SeenDevice
 from tocsin.service.registry.service_store import PATIENCE, ChannelRow, ServiceStore
-from tocsin.tasks import task_group
+from tocsin.tasks import Signal, task_group
 
 FOUND_OUT: Final = PATIENCE + 1
 """Seconds after which a change that may have been written is found out."""
 
 RECOUNT: Final = 3_600.0
 """Seconds after which all that is stored is counted again."""
+
+COUNTED: Final = 5.0
+"""Seconds for which a count is good enough, however near the limit is."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +50,7 @@ class SharedQueues:
     """All devices' queues at one of several nodes (``OfflineQueues``).
 
     ``kept`` is about how many are stored at all nodes: they are counted now and then, and what this node does is added meanwhile; so the
-    limit is one for all nodes, but not to the last notification. ``counts`` is what this node has ended.
+    limit is one for all nodes, but not to the last notification; near the limit they are counted again. ``counts`` is what this node has ended.
 
     :param limit: notifications that are kept at most, for all devices together.
     """
@@ -71,6 +74,8 @@ class SharedQueues:
         self._crew = Crew(AT_A_TIME)
         self._claims = Claims(nodes, standing, self._known, self._changes, self.recurring, self._crew)
         self._storing = Storing(self._known, self._changes, self._claims, now, limit, self.recurring)
+        self._near = Signal()
+        self._changes.near_limit = self._near.set
         self._doubtful: set[str] = set()  # devices that are looked at once more
         self._held = 0  # the lease whose end was noticed before its keeper said so
 
@@ -313,11 +318,12 @@ class SharedQueues:
         self.recurring.log(logger, logging.WARNING, "erase", text, failure)
 
     async def _recount(self) -> None:
-        """Count now and then what all nodes keep."""
+        """Count now and then what all nodes keep, and where that comes near the limit."""
         while True:
             try:
-                self._changes.kept = sum((await self._store.count_stored()).values())
+                self._changes.kept = await self._store.total_stored()
             except StateUnavailable as failure:
                 text = "what is stored could not be counted: %s"
                 self.recurring.log(logger, logging.WARNING, "count", text, failure)
-            await anyio.sleep(RECOUNT)
+            await anyio.sleep(COUNTED)
+            await self._near.wait_until(anyio.current_time() + RECOUNT - COUNTED)

@@ -165,7 +165,7 @@ class Storing:
         """Give a payload its place in the queue, before whatever comes later; return with it what is erased. None: there is no room."""
         queue, entry = known.queue, entry_of(number, channel, payload, self._now())
         queue.expire(entry.received)
-        if self._changes.kept + more >= self._limit and not queue.takes_a_place(entry):
+        if not self._changes.has_room(self._limit - more) and not queue.takes_a_place(entry):
             return None
         replaced = queue.admit(entry)
         queue.make_room_for(entry)

@@ -35,6 +35,9 @@ from tocsin.service.nodes.link_stream import LinkStream
 from tocsin.service.nodes.link_terms import LinkTerms
 from tocsin.service.nodes.node_identity import NodeIdentity
 
+HAS_LEFT: Final = "it has left"
+"""Why a connection has ended that the other has closed."""
+
 _ANSWERS: Final = 1_024  # of one message
 _PONGS: Final = (codec.encode(NodePong(serves=False)), codec.encode(NodePong(serves=True)))
 
@@ -107,6 +110,12 @@ class TakingContext:
         self.refused[fault] += 1
         self.recurring.log(
             logger, logging.WARNING, fault, "a connection to the link between nodes was refused: %s", why
+        )
+
+    def note_gone(self, whose: str, why: str) -> None:
+        """Say that a connection was ended by the other before it was let in: a node that gives up or stops does so, and it was not refused."""
+        self.recurring.log(
+            logger, logging.INFO, "gone", "a connection to the link between nodes has left early: %s: %s", whose, why
         )
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -191,11 +200,11 @@ class TakenLink:
 
     def ended(self, why: str, *, wrong: bool) -> None:
         """Learn that the connection has ended."""
-        if wrong or (why and self.hello is None):
-            whose = (
-                "one of which it was not known whose it is" if self.hello is None else f"that of node {self.hello.node}"
-            )
+        whose = "one of which it was not known whose it is" if self.hello is None else f"that of node {self.hello.node}"
+        if wrong:
             self._around.refuse(LinkFault.PROTOCOL, f"{whose}: {why}")
+        elif self.hello is None:
+            self._around.note_gone(whose, why or HAS_LEFT)
         self._end()
 
     # The conversation

@@ -102,6 +102,13 @@ LOCK: Final = (
 )
 """Locks the row of a device, also of one that has none."""
 
+TRIAL: Final = f"""WITH device AS (
+    INSERT INTO devices VALUES ('trial ' || gen_random_uuid(), 0) RETURNING device
+) INSERT INTO stored ({ENTRY}, body, device)
+SELECT -1 - (random() * 9e15)::bigint, '', '', '', '', '', '', 0, 0, NULL, 0, false, decode(repeat('00', 1800), 'hex'), device
+FROM device, generate_series(1, 8)"""  # noqa: S608 - constants
+"""Tells whether there is room for a device and what is stored for it: two pages more than have nothing on them; it is to be rolled back."""
+
 BLOCK: Final = "SELECT nextval('blocks')"
 
 _SAME: Final = "n.number > $5 AND n.run = $2 AND NOT n.ended AND n.granted <= now() AND now() < n.until"

@@ -15,6 +15,8 @@ from tocsin.persistence.postgres_lanes import AGAIN, Lanes, LaneWork
 from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_statements import Link
 from tocsin.persistence.postgres_text import from_kept, to_kept
+from tocsin.persistence.postgres_words import FAILURES, event_of
+from tocsin.protocol.kernel.durability import Event
 from tocsin.protocol.service.nodes.device_row import ABSENT, DeviceRow, Home, RowChange, Unchanged
 from tocsin.protocol.service.nodes.lease import LeaseTerms
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
@@ -69,6 +71,11 @@ class PostgresNodeStore:
         self._length = length
         self.durations = {"devices": devices.durations, "leases": leases.durations}
         """How long it takes what it is asked in one go."""
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be written for devices just now, as a sentence; None while all is well."""
+        return self._devices.fault
 
     async def join(self, asked: Joining) -> Renewed | NotGranted:
         """Give a node a lease of its own."""
@@ -203,10 +210,26 @@ async def _write_locked(link: Link, asked: Sequence[_Locked]) -> list[Any]:
     return results
 
 
+async def _try(link: Link, asked: Sequence[None]) -> Sequence[None]:
+    """Write as much as needs room, and take it back."""
+    transaction = link.transaction()
+    await transaction.start()
+    try:
+        await link.execute(sql.TRIAL)
+    except FAILURES as failure:
+        if event_of(failure) is not Event.REFUSED:  # else a newer Tocsin has changed the tables, and this tells nothing
+            raise
+    finally:
+        if not link.is_closed():
+            await transaction.rollback()
+    return asked
+
+
 _FETCH: Final = LaneWork(_fetch, 1)
 _LOOK: Final = LaneWork(_look, 128)
 _WRITE: Final = LaneWork(_write)
 _UNDER_LOCK: Final = LaneWork(_write_locked, 1)
+_TRIAL: Final = LaneWork(_try, 1)
 
 
 def _given(rows: Sequence[Sequence[Any]], otherwise: NotGranted) -> Renewed | NotGranted:
@@ -234,7 +257,7 @@ async def open_postgres_nodes(
     :param keep: keeps a value of the service's own where there is none, and returns what is there.
     :param length: seconds that a lease is good.
     """
-    devices = Lanes(url, patience, [PostgresLine(url, _SETTINGS) for _ in range(LANES)])
+    devices = Lanes(url, patience, [PostgresLine(url, _SETTINGS) for _ in range(LANES)], _TRIAL)
     leases = Lanes(url, _ASKED * length, [PostgresLine(url, _SETTINGS, _ASKED * length)])
     async with task_group() as tasks:
         devices.start(tasks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -20,7 +20,7 @@ from tocsin.service.registry.gathered_reads import GatheredReads
 from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.postgres_change_feed import PostgresChangeFeed
 from tocsin.service.registry.postgres_hub_store import PostgresHubStore
-from tocsin.service.registry.postgres_node_store import open_postgres_nodes
+from tocsin.service.registry.postgres_node_store import PostgresNodeStore, open_postgres_nodes
 from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS, arrays
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import NO_APPS, PATIENCE, SEARCHED, AppRow, ChannelRow, KeptApps, SecretRow
@@ -58,11 +58,18 @@ class PostgresServiceStore:
         """What other nodes have changed."""
         self.durations = database.durations
         """How long what the store is asked takes."""
+        self._fault_of_nodes: Callable[[], str | None] = lambda: None
 
     @property
     def fault(self) -> str | None:
         """Why nothing can be written just now, as a sentence; None while all is well."""
-        return self._database.fault
+        return self._database.fault or self._fault_of_nodes()
+
+    def share(self, nodes: PostgresNodeStore) -> None:
+        """Take over what nodes share."""
+        self.nodes = nodes
+        self.durations |= nodes.durations
+        self._fault_of_nodes = lambda: nodes.fault
 
     async def time(self) -> float:
         """Return what time it is at the database, in seconds since the epoch."""
@@ -257,6 +264,10 @@ class PostgresServiceStore:
         rows = await self._read("SELECT device, count(*) FROM stored GROUP BY device")
         return {device: count for device, count in rows}  # noqa: C416 - as above
 
+    async def total_stored(self) -> int:
+        """Return how many notifications are stored, for all devices."""
+        return int((await self._read("SELECT count(*) FROM stored"))[0][0])
+
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""
         return await self._devices("stored WHERE least(expires, ends) <= $1", now)
@@ -316,8 +327,7 @@ async def open_postgres_store(
     async with open_postgres(url, MIGRATIONS, patience=patience) as database:
         store = PostgresServiceStore(database, url)
         async with open_postgres_nodes(url, patience, store.meta_or_set, lease) as nodes:
-            store.nodes = nodes
-            store.durations |= nodes.durations
+            store.share(nodes)
             yield store
 
 

@@ -246,6 +246,10 @@ class ServiceStore(Protocol):
         """Return the devices that something is stored for, and how much."""
         ...
 
+    async def total_stored(self) -> int:
+        """Return how many notifications are stored, for all devices."""
+        ...
+
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""
         ...

@@ -292,6 +292,10 @@ class SqliteServiceStore:
         """Return the devices that something is stored for, and how much."""
         return dict(await self._database.read("SELECT device, count(*) FROM stored GROUP BY device"))
 
+    async def total_stored(self) -> int:
+        """Return how many notifications are stored, for all devices."""
+        return int((await self._database.read("SELECT count(*) FROM stored"))[0][0])
+
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""
         rows = await self._database.read(
