@@ -25,7 +25,7 @@ CHANNELS: Final = 10_000
 """Each of a device of its own, none of which is connected."""
 
 _WARM: Final = 2_000  # posts before the clock starts
-_LEAVE: Final = 5.0  # seconds in which it is written down that devices have left
+_SETTLE: Final = 5.0  # seconds in which it is written down what devices have got, or that they have left
 _SPARE: Final = 500  # descriptors that a process needs besides those of devices
 
 ENGINES: Final = ("SQLite", "PostgreSQL")
@@ -121,11 +121,14 @@ def _fetched(options: Options, engine: str) -> Sample:
 
 
 def _visited(options: Options, node: Node, waiting: int) -> list[float]:
-    """Have all devices come, get what waits for them, and go; return the CPU seconds that this takes."""
+    """Have all devices come and get what waits for them; return the CPU seconds that this takes, and let them go."""
+    settle = options.sized(1, 0) * _SETTLE
     before = node.used()
     with started("bench.prompt_devices", "tocsin", str(node.port), str(len(node.targets))) as devices:
         devices.line()
         devices.tell(waiting)
         assert devices.line()["count"] == waiting
-    sleep(options.sized(1, 0) * _LEAVE)
-    return [after - begun for after, begun in zip(node.used(), before, strict=True)]
+        sleep(settle)
+        after = node.used()
+    sleep(settle)  # that all leave at once is no part of it: a busy node may lose its lease by that
+    return [now - begun for now, begun in zip(after, before, strict=True)]

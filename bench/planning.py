@@ -52,9 +52,9 @@ class Costs:
     """``bench nodes``: a post that is stored, the node's part."""
     stored_database: float = 146.0
     """``bench nodes``."""
-    fetched: float = 760.0
+    fetched: float = 450.0
     """``bench engines``: what is stored and handed over to its device when that comes, besides the visit."""
-    fetched_database: float = 230.0
+    fetched_database: float = 40.0
     """``bench engines``; it is erased with that."""
     visit: float = 670.0
     """``bench scale``: a device that comes and goes, without TLS, the node's part."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
+import anyio
 import pytest
 
 from tocsin.service.registry.gathered_reads import MOST, GatheredReads
@@ -15,12 +16,12 @@ pytestmark = pytest.mark.anyio
 class _Store:
     """Reads when it is told to; ``reads`` are the keys of each read, in their order."""
 
-    def __init__(self, at_once: int = 1) -> None:
+    def __init__(self, pause: float | None = None) -> None:
         self.kept = {"a": 1, "b": 2}
         self.reads: list[tuple[str, ...]] = []
         self.open = asyncio.Semaphore(0)
         self.failure: Exception | None = None
-        self.gathered: GatheredReads[str, int] = GatheredReads(self._read, at_once)
+        self.gathered: GatheredReads[str, int] = GatheredReads(self._read, pause)
 
     async def _read(self, keys: Sequence[str]) -> dict[str, int]:
         self.reads.append(tuple(keys))
@@ -29,8 +30,19 @@ class _Store:
             raise self.failure
         return {key: self.kept[key] for key in keys if key in self.kept}
 
-    def ask(self, *keys: str) -> list[asyncio.Task[int | None]]:
-        return [asyncio.create_task(self.gathered.get(key)) for key in keys]
+    def ask(self, *calls: str) -> list[asyncio.Task[dict[str, int]]]:
+        """Make calls, each for the keys that its letters are."""
+        return [asyncio.create_task(self.gathered.get(keys)) for keys in calls]
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[_Store]:
+    """Return a store whose reads are served; what waits behind one that fails fails with it."""
+    async with anyio.create_task_group() as tasks:
+        store = _Store()
+        tasks.start_soon(store.gathered.serve)
+        yield store
+        tasks.cancel_scope.cancel()
 
 
 async def _turns() -> None:
@@ -38,23 +50,31 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_is_asked_for_during_a_read_is_read_together() -> None:
+async def test_what_is_asked_for_during_a_read_is_read_together(store: _Store) -> None:
     """Three calls behind one that is under way are one read of two keys."""
-    store = _Store()
-    first, *others = store.ask("a", "b", "c", "b")
+    [first] = store.ask("a")
+    await _turns()
+    others = store.ask("b", "cb", "b")
     await _turns()
     assert store.reads == [("a",)]
     store.open.release()
     await _turns()
-    assert await first == 1
+    assert await first == {"a": 1}
     assert store.reads == [("a",), ("b", "c")]
     store.open.release()
-    assert await asyncio.gather(*others) == [2, None, 2]
+    assert await asyncio.gather(*others) == [{"b": 2}] * 3
 
 
-async def test_a_call_never_has_what_was_read_before_it() -> None:
+async def test_what_is_asked_for_in_one_turn_is_read_together(store: _Store) -> None:
+    """The first does not go alone."""
+    waiting = store.ask("a", "b")
+    store.open.release()
+    assert await asyncio.gather(*waiting) == [{"a": 1}, {"b": 2}]
+    assert store.reads == [("a", "b")]
+
+
+async def test_a_call_never_has_what_was_read_before_it(store: _Store) -> None:
     """A call for a key that is being read reads it again."""
-    store = _Store()
     [before] = store.ask("a")
     await _turns()
     store.kept["a"] = 3
@@ -63,70 +83,70 @@ async def test_a_call_never_has_what_was_read_before_it() -> None:
     await _turns()
     store.kept["a"] = 4
     store.open.release()
-    assert await before == 3
-    assert await after == 4
+    assert await before == {"a": 3}
+    assert await after == {"a": 4}
     assert store.reads == [("a",), ("a",)]
 
 
-async def test_a_caller_that_gives_up_leaves_the_read_to_another() -> None:
-    """One that reads for others is cancelled: another of them reads; one alone: what waits behind is read."""
-    store = _Store()
-    alone, leader, other, behind = store.ask("a", "a", "b", "b")
+async def test_a_caller_that_gives_up_holds_up_no_other(store: _Store) -> None:
+    """What is read for it goes on for the others; what is not begun yet is not read."""
+    alone, other, behind, last = store.ask("a", "a", "b", "c")
     await _turns()
     alone.cancel()
+    [late] = store.ask("d")
     await _turns()
-    assert store.reads == [("a",), ("a", "b")]
-    leader.cancel()
-    await _turns()
-    assert store.reads == [("a",), ("a", "b"), ("a", "b")]
+    late.cancel()
+    [after] = store.ask("b")
     store.open.release()
-    assert [await other, await behind] == [2, 2]
-
-
-async def test_one_that_is_woken_to_read_and_cancelled_at_once_passes_it_on() -> None:
-    """No caller waits for one that has gone."""
-    store = _Store()
-    first, second, third = store.ask("a", "b", "b")
-    await _turns()
+    assert [await each for each in (other, behind, last)] == [{"a": 1}, {"b": 2}, {}]
     store.open.release()
-    await first
-    second.cancel()
-    store.open.release()
-    assert await third == 2
-    assert second.cancelled()
+    assert await after == {"b": 2}
+    assert store.reads == [("a", "b", "c"), ("b",)]
+    assert alone.cancelled()
 
 
-async def test_a_failure_is_that_of_all_who_wait() -> None:
-    """They have waited as long; the next call reads again."""
-    store = _Store()
-    waiting = store.ask("a", "b", *(f"k{number}" for number in range(MOST + 5)))
+async def test_a_failure_is_that_of_all_who_wait(store: _Store) -> None:
+    """They have waited as long; the next call reads again, and who has given up hears of nothing."""
+    [gone] = store.ask("a")
     await _turns()
+    waiting = store.ask("a", "b", *(chr(number) for number in range(0x400, 0x400 + MOST + 5)))
+    await _turns()
+    gone.cancel()
     store.failure = OSError("gone")
     store.open.release()
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(each, OSError) for each in found)
+    assert store.reads == [("a",)]
     store.failure = None
     store.open.release()
-    assert await store.gathered.get("b") == 2
+    assert await store.gathered.get("b") == {"b": 2}
 
 
-async def test_no_read_has_more_keys_than_it_may() -> None:
-    """What is above the limit goes with the next."""
-    store = _Store()
-    waiting = store.ask("a", *(f"k{number}" for number in range(MOST + 5)))
-    await _turns()
+async def test_where_there_is_a_pause_those_behind_a_failure_are_read_after_it() -> None:
+    """They wait, and are no load."""
+    store = _Store(pause=0.01)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store.gathered.serve)
+        [first] = store.ask("a")
+        await _turns()
+        [behind] = store.ask("b")
+        await _turns()
+        store.failure = OSError("gone")
+        store.open.release()
+        with pytest.raises(OSError, match="gone"):
+            await first
+        assert store.reads == [("a",)]
+        store.failure = None
+        store.open.release()
+        assert await behind == {"b": 2}
+        tasks.cancel_scope.cancel()
+
+
+async def test_no_read_has_more_keys_than_it_may(store: _Store) -> None:
+    """What is above the limit goes with the next, but a call stays whole."""
+    many = "".join(chr(number) for number in range(0x400, 0x400 + MOST - 1))
+    waiting = store.ask("a", many, "ab", many + "abc")
     for _ in range(3):
         store.open.release()
     await asyncio.gather(*waiting)
-    assert [len(keys) for keys in store.reads] == [1, MOST, 5]
-
-
-async def test_as_many_reads_as_may_are_under_way() -> None:
-    """With two lanes the second call does not wait for the first."""
-    store = _Store(at_once=2)
-    waiting = store.ask("a", "b", "c")
-    await _turns()
-    assert store.reads == [("a",), ("b",)]
-    for _ in range(3):
-        store.open.release()
-    assert await asyncio.gather(*waiting) == [1, 2, None]
+    assert [len(keys) for keys in store.reads] == [MOST, 2, MOST + 2]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from anyio.abc import TaskGroup
 from attrs import asdict, astuple
 
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres, read_postgres
@@ -16,7 +17,7 @@ from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.nodes.lease import LeaseTerms
 from tocsin.protocol.service.offline_queue import Entry
-from tocsin.service.registry.gathered_reads import GatheredReads
+from tocsin.service.registry.gathered_reads import PAUSE, GatheredReads
 from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.postgres_change_feed import PostgresChangeFeed
 from tocsin.service.registry.postgres_hub_store import PostgresHubStore
@@ -24,6 +25,7 @@ from tocsin.service.registry.postgres_node_store import PostgresNodeStore, open_
 from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS, arrays
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import NO_APPS, PATIENCE, SEARCHED, AppRow, ChannelRow, KeptApps, SecretRow
+from tocsin.tasks import task_group
 
 _ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({arrays(1, *ENTRY_KINDS, 'text', 'bytea')}) WHERE true"  # noqa: S608 - constants
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
@@ -52,6 +54,7 @@ class PostgresServiceStore:
         self._database = database
         self._read = database.read
         self._by_device = GatheredReads(self._stored_for)
+        self._bodies = GatheredReads(self._bodies_of, PAUSE)
         self.hubs = PostgresHubStore(database)
         """What is kept of notification hubs."""
         self.changes = PostgresChangeFeed(database, url)
@@ -59,6 +62,11 @@ class PostgresServiceStore:
         self.durations = database.durations
         """How long what the store is asked takes."""
         self._fault_of_nodes: Callable[[], str | None] = lambda: None
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Begin to read what is asked for by many."""
+        tasks.start_soon(self._by_device.serve, name="reader of what is stored")
+        tasks.start_soon(self._bodies.serve, name="reader of bodies")
 
     @property
     def fault(self) -> str | None:
@@ -241,7 +249,7 @@ class PostgresServiceStore:
 
     async def stored(self, device: str) -> list[Entry]:
         """Return what is stored for a device, the oldest first, without the bodies."""
-        return await self._by_device.get(device) or []
+        return (await self._by_device.get([device])).get(device, [])
 
     async def _stored_for(self, devices: Sequence[str]) -> dict[str, list[Entry]]:
         sql = f"SELECT device, {ENTRY} FROM stored WHERE device = ANY($1::text[]) ORDER BY sequence"  # noqa: S608 - a constant
@@ -252,6 +260,9 @@ class PostgresServiceStore:
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
         """Return the bodies of those of these notifications that are there."""
+        return await self._bodies.get(sequences)
+
+    async def _bodies_of(self, sequences: Sequence[int]) -> dict[int, bytes]:
         rows = await self._read("SELECT sequence, body FROM stored WHERE sequence = ANY($1::bigint[])", list(sequences))
         return {sequence: body for sequence, body in rows}  # noqa: C416 - the rows are not known to be pairs
 
@@ -326,9 +337,13 @@ async def open_postgres_store(
     """
     async with open_postgres(url, MIGRATIONS, patience=patience) as database:
         store = PostgresServiceStore(database, url)
-        async with open_postgres_nodes(url, patience, store.meta_or_set, lease) as nodes:
+        async with open_postgres_nodes(url, patience, store.meta_or_set, lease) as nodes, task_group() as tasks:
             store.share(nodes)
-            yield store
+            store.start(tasks)
+            try:
+                yield store
+            finally:
+                tasks.cancel_scope.cancel()
 
 
 async def count_by_app(url: str, now: float) -> list[tuple[str, int, int]]:

@@ -10,17 +10,19 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio.abc import TaskGroup
 from attrs import asdict, astuple
 
 from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER, touching
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
-from tocsin.service.registry.gathered_reads import GatheredReads
+from tocsin.service.registry.gathered_reads import PAUSE, GatheredReads
 from tocsin.service.registry.hub_tables import TABLES
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import NO_APPS, PATIENCE, SEARCHED, AppRow, ChannelRow, KeptApps, SecretRow
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
+from tocsin.tasks import task_group
 
 NAME = "service.db"
 """The file in the state folder."""
@@ -77,10 +79,16 @@ class SqliteServiceStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._by_device = GatheredReads(self._stored_for)
+        self._bodies = GatheredReads(self._bodies_of, PAUSE)
         self.hubs = SqliteHubStore(database)
         """What is kept of notification hubs."""
         self.durations = database.durations
         """How long what the store is asked takes."""
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Begin to read what is asked for by many."""
+        tasks.start_soon(self._by_device.serve, name="reader of what is stored")
+        tasks.start_soon(self._bodies.serve, name="reader of bodies")
 
     @property
     def fault(self) -> str | None:
@@ -268,7 +276,7 @@ class SqliteServiceStore:
 
     async def stored(self, device: str) -> list[Entry]:
         """Return what is stored for a device, the oldest first, without the bodies."""
-        return await self._by_device.get(device) or []
+        return (await self._by_device.get([device])).get(device, [])
 
     async def _stored_for(self, devices: Sequence[str]) -> dict[str, list[Entry]]:
         sql = f"SELECT device, {_ENTRY} FROM stored WHERE device IN ({_marks(devices)}) ORDER BY sequence"  # noqa: S608 - question marks
@@ -279,6 +287,9 @@ class SqliteServiceStore:
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
         """Return the bodies of those of these notifications that are there."""
+        return await self._bodies.get(sequences)
+
+    async def _bodies_of(self, sequences: Sequence[int]) -> dict[int, bytes]:
         sql = f"SELECT sequence, body FROM stored WHERE sequence IN ({_marks(sequences)})"  # noqa: S608 - question marks
         rows = await self._database.read(sql, sequences)
         return {sequence: body for sequence, body in rows}  # noqa: C416 - the rows are not known to be pairs
@@ -344,8 +355,13 @@ async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[S
     :param patience: seconds that reading or writing it takes at most.
     :raises StateUnavailable: it cannot be used; the text says why.
     """
-    async with open_database(state / NAME, _MIGRATIONS, patience=patience) as database:
-        yield SqliteServiceStore(database)
+    async with open_database(state / NAME, _MIGRATIONS, patience=patience) as database, task_group() as tasks:
+        store = SqliteServiceStore(database)
+        store.start(tasks)
+        try:
+            yield store
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 async def count_by_app(state: Path, now: float) -> list[tuple[str, int, int]]:
