@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tocsin.persistence.postgres_plan import at_once, joined
-from tocsin.persistence.postgres_statements import ArrayStatement, Guarded, Link, Procedure, Statement, Step
+from tocsin.persistence.postgres_statements import ArrayStatement, GuardedSteps, Link, Procedure, Statement, Step
 
 ADD, ERASE, CLEAR = "INSERT", "DELETE", "DELETE all"
 TURN = "UPDATE"
@@ -24,7 +24,7 @@ def apply(steps: Sequence[Step], numbers: set[int]) -> set[int] | None:
     left = set(numbers)
     try:
         for step in steps:
-            assert not isinstance(step, Procedure | Guarded)
+            assert not isinstance(step, Procedure | GuardedSteps)
             for (number,) in step.rows:
                 if step.sql == ADD:
                     if number in left:
@@ -78,7 +78,7 @@ def _differ(plan: Sequence[Step]) -> bool:
 def test_many_that_add_and_erase_are_two() -> None:
     """However they came: those that touch other rows change places."""
     steps = [step for number in range(0, 100, 2) for step in (arrays(ADD, [number]), arrays(ERASE, [number + 1]))]
-    assert [(step.sql, len(step.rows)) for step in joined(steps) if not isinstance(step, Procedure | Guarded)] == [
+    assert [(step.sql, len(step.rows)) for step in joined(steps) if not isinstance(step, Procedure | GuardedSteps)] == [
         (ADD, 50),
         (ERASE, 50),
     ]
@@ -98,7 +98,7 @@ async def _nothing(_: Link) -> None:
     """Do nothing; as a condition, it does not hold."""
 
 
-@pytest.mark.parametrize("other", [Statement(CLEAR, [(0,)]), Procedure(_nothing), Guarded(_nothing, [])])
+@pytest.mark.parametrize("other", [Statement(CLEAR, [(0,)]), Procedure(_nothing), GuardedSteps(_nothing, [])])
 def test_what_is_no_array_comes_in_its_place(other: Step) -> None:
     """Nothing changes places with it."""
     plan = joined([arrays(ADD, [1]), other, arrays(ADD, [2])])

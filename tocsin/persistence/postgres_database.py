@@ -15,7 +15,7 @@ from tocsin.persistence.postgres_connection import OPEN_FOR, bounded, check_serv
 from tocsin.persistence.postgres_medium import PostgresMedium
 from tocsin.persistence.postgres_migrations import migrate, version_of
 from tocsin.persistence.postgres_readers import Readers, Rows
-from tocsin.persistence.postgres_statements import Guarded, Link, Statement, Step
+from tocsin.persistence.postgres_statements import GuardedSteps, Link, Statement, Step
 from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
@@ -69,11 +69,11 @@ class PostgresDatabase:
     async def write_where(self, holds: Callable[[Link], Awaitable[object]], *statements: Statement) -> None:
         """Run the statements in one transaction as :meth:`write` does, where what they were decided from is still so.
 
-        :param holds: as of :class:`Guarded`.
+        :param holds: as of :class:`GuardedSteps`.
         :raises ChangedMeanwhile: it is not so any more; nothing was written.
         :raises StateUnavailable: as with :meth:`write`.
         """
-        guarded = Guarded(holds, [statement for statement in statements if statement.rows])
+        guarded = GuardedSteps(holds, [statement for statement in statements if statement.rows])
         await self.write(guarded)
         if not guarded.is_done:
             raise ChangedMeanwhile

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define
 
-from tocsin.persistence.postgres_statements import ArrayStatement, Guarded, Procedure, Row, Statement, Step
+from tocsin.persistence.postgres_statements import ArrayStatement, GuardedSteps, Procedure, Row, Statement, Step
 
 
 @define(eq=False)
@@ -23,12 +23,12 @@ class _Gathered:
 
 def joined(steps: Iterable[Step]) -> list[Step]:
     """Return fewer statements that do the same: one joins an earlier one like it that it need not come behind."""
-    plan: list[_Gathered | Statement | Procedure | Guarded] = []
+    plan: list[_Gathered | Statement | Procedure | GuardedSteps] = []
     for step in steps:
         if isinstance(step, ArrayStatement):
             if step.rows:
                 _add(step, plan)
-        elif isinstance(step, Procedure | Guarded) or step.rows:
+        elif isinstance(step, Procedure | GuardedSteps) or step.rows:
             plan.append(step)
     return [
         ArrayStatement(each.sql, each.rows, frozenset(each.keys)) if isinstance(each, _Gathered) else each
@@ -36,7 +36,7 @@ def joined(steps: Iterable[Step]) -> list[Step]:
     ]
 
 
-def _add(step: ArrayStatement, plan: list[_Gathered | Statement | Procedure | Guarded]) -> None:
+def _add(step: ArrayStatement, plan: list[_Gathered | Statement | Procedure | GuardedSteps]) -> None:
     for other in reversed(plan):
         if not isinstance(other, _Gathered) or not other.keys.isdisjoint(step.keys):
             break

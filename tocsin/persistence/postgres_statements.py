@@ -65,7 +65,7 @@ class Procedure:
 
 
 @define(eq=False)
-class Guarded:
+class GuardedSteps:
     """Statements that are run only where what they were decided from is still so; the others of the transaction are run all the same.
 
     ``holds`` sees to that with the connection, and has it stay so until the transaction has ended, by a row or a lock.
@@ -89,4 +89,4 @@ def touching(sql: str, row: Row) -> Callable[[Link], Awaitable[object]]:
     return lambda link: link.fetchval(f"{sql} RETURNING true", *values)
 
 
-Step = Statement | ArrayStatement | Procedure | Guarded
+Step = Statement | ArrayStatement | Procedure | GuardedSteps
