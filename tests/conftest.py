@@ -1,7 +1,7 @@
 """What all tests share: the event loop they run on, and how hard Hypothesis looks.
 
 ``quick``, the default, looks at the same examples every time, so that a change is judged by what it changes. ``.ci/run``
-looks four times as hard (``HYPOTHESIS_PROFILE=ci pytest -m hypothesis``), and ``nightly`` eighty times, at others each time.
+looks three times as hard (``HYPOTHESIS_PROFILE=ci pytest -m hypothesis``), and ``nightly`` eighty times, at others each time.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("ci", settings.get_profile("quick"), max_examples=100, stateful_step_count=50)
+settings.register_profile("ci", settings.get_profile("quick"), max_examples=75, stateful_step_count=50)
 settings.register_profile(
     "nightly", settings.get_profile("ci"), max_examples=2000, stateful_step_count=100, derandomize=False
 )
