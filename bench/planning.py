@@ -48,9 +48,9 @@ class Costs:
     """``bench spread``: a post to a device that is connected to the node, with its acknowledgement."""
     forwarded: float = 36.0
     """``bench nodelink``: what a post to a device of another node takes besides, of both nodes together."""
-    stored: float = 428.0
+    stored: float = 280.0
     """``bench nodes``: a post that is stored, the node's part."""
-    stored_database: float = 146.0
+    stored_database: float = 111.0
     """``bench nodes``."""
     fetched: float = 450.0
     """``bench engines``: what is stored and handed over to its device when that comes, besides the visit."""
