@@ -42,12 +42,15 @@ logger = logging.getLogger(__name__)
 
 @define(eq=False)
 class GatheredPost:
-    """A post that waits; ``settled`` is called with what its sender is to hear. After ``until`` it waits for no turn any more."""
+    """A post that waits; ``settled`` is called with what its sender is to hear.
+
+    :ivar until: seconds of the event loop's clock after which it waits for no turn any more.
+    """
 
     way: PostWay
     settled: Callable[[PushResult], None]
     until: float
-    is_here: bool = True
+    is_gathered: bool = True
     """Whether it is among those that are gathered, and has not gone on."""
     is_looking: bool = True
     """Whether it counts among those that wait to hear where their device is."""
@@ -225,13 +228,13 @@ class GatheredPosts:
             self._leave(post)
             return await post.way.go_on(effects)
 
-        post.is_here, post.is_alone = False, True
+        post.is_gathered, post.is_alone = False, True
         self._alone[post.device] += 1
         self._ways_on.finish(go_on(), partial(self._settle, post), PushResult.NOT_STORED)
 
     def _leave(self, post: GatheredPost) -> None:
         """Count a post out, which has gone on or is at its end; once."""
-        post.is_here = False
+        post.is_gathered = False
         if post.is_looking:
             post.is_looking = False
             self._count -= 1
@@ -255,7 +258,7 @@ class GatheredPosts:
         """End a device's turn; what is to be looked for once more comes before what is behind."""
         gathered.turn.end()
         for post in gathered.posts:
-            if post.is_here and post not in gathered.again:  # it was broken off
+            if post.is_gathered and post not in gathered.again:  # it was broken off
                 self._settle(post, PushResult.NOT_STORED)
         behind = gathered.again + self._behind.pop(device, [])
         self._waiting.extendleft(reversed(behind))
