@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
@@ -15,16 +15,9 @@ from tests.service.nodes.queue_world import (
     channel_of,
     payload_of,
 )
-from tests.service.nodes.shared_world import DEVICE, KEY, Gate, World, opened, settle
+from tests.service.nodes.shared_world import DEVICE, KEY, Gate, World, settle
 from tocsin.protocol.network.causes import REPLACED
 from tocsin.service.devices.outbox import PushResult
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """Open two nodes."""
-    async with opened() as world:
-        yield world
 
 
 async def test_a_device_gets_what_another_node_has_stored(world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from tests.service.nodes.queue_world import (
     device_of,
     payload_of,
 )
-from tests.service.nodes.shared_world import DEVICE, KEY, World, join, opened, settle
+from tests.service.nodes.shared_world import DEVICE, KEY, World, join, settle
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.offline_queue import Phase
 from tocsin.protocol.toast_label import ToastMatch
@@ -26,13 +25,6 @@ from tocsin.protocol.values import NotificationType
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes import known_devices
 from tocsin.service.registry.node_store import SeenDevice
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """Open two nodes."""
-    async with opened() as world:
-        yield world
 
 
 async def test_what_is_acknowledged_while_the_queue_is_not_known_is_erased_later(world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any, cast
 from unittest.mock import Mock
 
@@ -26,13 +25,6 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes import known_devices, shared_queues
 from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import SeenDevice
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """Open two nodes."""
-    async with opened() as world:
-        yield world
 
 
 async def test_a_store_that_was_decided_from_another_row_is_not_written(world: World) -> None:
