@@ -28,17 +28,19 @@ class Place:
     """Where a balancer and its nodes are on this machine, and what the balancer shows to its clients."""
 
     folder: Path
+    engine: str
+    """The database that all nodes share."""
     port: int
     ports: tuple[int, ...]
 
     @classmethod
-    def make(cls, folder: Path) -> Place:
+    def make(cls, folder: Path, engine: str) -> Place:
         """Choose ports, and make a certificate for the address."""
         authority = trustme.CA()
         issued = authority.issue_cert("127.0.0.1")
         authority.cert_pem.write_to_path(folder / "authority.pem")
         issued.private_key_and_cert_chain_pem.write_to_path(folder / "both.pem")
-        return cls(folder, free_port(), tuple(free_port() for _ in NODES))
+        return cls(folder, engine, free_port(), tuple(free_port() for _ in NODES))
 
     @property
     def url(self) -> str:
@@ -54,7 +56,7 @@ class Place:
         """Run a node, with the settings that both files name."""
         own = ("--state", str(self.state(number)), "--port", str(self.ports[number]))
         shared = ("--public-url", self.url, "--trusted-proxies", "127.0.0.1", "--drain-delay", str(drain_delay))
-        return running("serve", "--json", *own, *shared)
+        return running("serve", "--json", *own, *shared, "--engine", self.engine, "--link", "127.0.0.1:0")
 
     def state(self, number: int) -> Path:
         """Return the node's folder."""

@@ -1,18 +1,14 @@
-"""Two nodes behind nginx and behind HAProxy, by the files that operators are given.
-
-The nodes are copies of one service: they know the same apps and channels, and not each other's devices.
-"""
+"""Two nodes of one service behind nginx and behind HAProxy, by the files that operators are given."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import ssl
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +18,9 @@ import pytest
 from aiohttp import ClientError, ClientSession, TCPConnector
 from attrs import define, field
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.balancing import BALANCERS, Balancer, Place, installed
+from tests.persistence.postgres_server import PostgresServer, safe_server
 from tests.processes import Listening, Sender, call
 from tests.service.world import Device
 from tocsin.api.embedded import embedded
@@ -60,6 +56,13 @@ POSTS = 6
 
 DRAIN_DELAY = 5
 """What both files say that a node is to be given."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Run a server that waits for its disk."""
+    with safe_server() as server:
+        yield server
 
 
 @define
@@ -124,12 +127,12 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def world(folder: Path, environment: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def world(folder: Path, server: PostgresServer, environment: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Make an app, whose server comes from an address of its own, and over a new connection each time."""
-    place = Place.make(folder)
+    place = Place.make(folder, await server.make_database())
     environment.setenv("SSL_CERT_FILE", str(place.authority))
     trust = ssl.create_default_context(cafile=str(place.authority))
-    add = partial(call, "app", "add", "contoso", "--state", str(place.state(0)), "--json")
+    add = partial(call, "app", "add", "contoso", "--state", str(place.state(0)), "--engine", place.engine, "--json")
     app: dict[str, Any] = json.loads((await anyio.to_thread.run_sync(add))[1])
     connector = TCPConnector(ssl=trust, local_addr=(CLIENT, 0), force_close=True)
     async with ClientSession(connector=connector) as http:
@@ -142,12 +145,12 @@ async def stop(node: Listening) -> None:
     assert await node.wait() == 0
 
 
-async def test_both_come_through(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_both_come_through(tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device, and a sender for its token and its notifications, though two of the three nodes do not run.
 
     The service sees from which address the sender comes, whatever that says of itself, and no log has the channel's token.
     """
-    async with world(tmp_path, monkeypatch) as w, w.place.node(0) as node, BALANCERS[name](w.place) as balancer:
+    async with world(tmp_path, server, monkeypatch) as w, w.place.node(0) as node, BALANCERS[name](w.place) as balancer:
         async with w.device():
             await w.sender.sign_in()
             for number in range(6):
@@ -167,17 +170,12 @@ async def test_both_come_through(tmp_path: Path, name: str, monkeypatch: pytest.
 
 @asynccontextmanager
 async def two_nodes(
-    folder: Path, name: str, environment: pytest.MonkeyPatch
+    folder: Path, server: PostgresServer, name: str, environment: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[World, Balancer, list[Listening]]]:
-    """Run two nodes that know the app and the channel of the device, which is not there."""
-    async with world(folder, environment) as w:
-        async with w.place.node(0) as node, BALANCERS[name](w.place):
-            async with w.device():
-                pass
-            await stop(node)
-        await anyio.to_thread.run_sync(shutil.copytree, w.place.state(0), w.place.state(1))
-        both = w.place.node(0, DRAIN_DELAY), w.place.node(1, DRAIN_DELAY)
-        async with both[0] as first, both[1] as second, BALANCERS[name](w.place) as balancer:
+    """Run two nodes; of the three that the balancer knows one does not run."""
+    async with world(folder, server, environment) as w:
+        nodes = w.place.node(0, DRAIN_DELAY), w.place.node(1, DRAIN_DELAY)
+        async with nodes[0] as first, nodes[1] as second, BALANCERS[name](w.place) as balancer:
             await w.sender.sign_in()
             yield w, balancer, [first, second]
 
@@ -195,10 +193,10 @@ async def sending(w: World, nodes: list[Listening]) -> AsyncIterator[tuple[Liste
 
 
 async def test_a_node_that_is_stopped_costs_no_request(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is taken out while it goes on; then it closes its devices, which come back by the other node."""
-    async with two_nodes(tmp_path, name, monkeypatch) as (w, balancer, nodes), sending(w, nodes) as (there, other):
+    async with two_nodes(tmp_path, server, name, monkeypatch) as (w, balancer, nodes), sending(w, nodes) as (there, other):
         balancer.take_out(there.first["port"])
         await stop(there)
         await w.gets_more()
@@ -209,9 +207,9 @@ async def test_a_node_that_is_stopped_costs_no_request(
     assert max(w.seen.values()) == 1
 
 
-async def test_a_node_that_is_killed_is_taken_out(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_node_that_is_killed_is_taken_out(tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was under way there fails; all else goes to the other node, where the device comes back."""
-    async with two_nodes(tmp_path, name, monkeypatch) as (w, _, nodes), sending(w, nodes) as (there, _):
+    async with two_nodes(tmp_path, server, name, monkeypatch) as (w, _, nodes), sending(w, nodes) as (there, _):
         there.process.kill()
         await there.wait()
         await w.gets_more()
@@ -221,31 +219,33 @@ async def test_a_node_that_is_killed_is_taken_out(tmp_path: Path, name: str, mon
     assert max(w.seen.values()) == 1
 
 
-async def test_what_a_device_may_have_is_sent_to_no_other_node(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+async def test_what_was_answered_with_received_comes_by_the_other_node(
+    tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The node is killed before the device has acknowledged: the sender is told that it has failed, and decides itself."""
-    async with two_nodes(tmp_path, name, monkeypatch) as (w, _, nodes), anyio.create_task_group() as group:
+    """The node is killed before the device has acknowledged: of posts there the sender is told that they failed; others are stored."""
+    async with two_nodes(tmp_path, server, name, monkeypatch) as (w, _, nodes), anyio.create_task_group() as group:
         url = f"wss{w.place.url.removeprefix('https')}/device"
         async with connect(url, ssl=w.trust, compression=None) as socket:
             device = Device(socket)
             await device.greet()
-            uri = (await device.channel(w.app["remote_id"])).uri  # which the other node does not know
+            uri = (await device.channel(w.app["remote_id"])).uri
+            received: list[bytes] = []
 
-            came: list[Payload] = []
+            async def post(body: bytes) -> None:
+                status, _ = await w.sender.push(body, uri, X_WNS_Cache_Policy="cache")
+                w.answers.append(status)
+                if status == 200:
+                    received.append(body)
 
-            async def post() -> None:
-                w.answers.append((await w.sender.push(b"x", uri))[0])
-
-            async def take() -> None:
-                with suppress(ConnectionClosed):
-                    while True:
-                        came.append(await device.receive(Payload))
-
-            for each in (take, *(post for _ in range(POSTS))):
-                group.start_soon(each)
-            await until(lambda: len(came) + len(w.answers) == POSTS)
-            assert set(w.answers) == {404}
+            for number in range(POSTS):
+                group.start_soon(post, b"%d" % number)
+            for _ in range(POSTS):  # by its own node, and by the other one's link
+                await device.receive(Payload)
             nodes[await w.devices(1)].process.kill()
             await until(lambda: len(w.answers) == POSTS)
-    assert Counter(w.answers) == {404: POSTS - len(came), 502: len(came)}
+        assert set(w.answers) == {200, 502}, Counter(w.answers)
+        async with connect(url, ssl=w.trust, compression=None) as socket:
+            device = Device(socket)
+            await device.greet()
+            came = {(await device.receive(Payload)).body for _ in received}
+        assert came == set(received)
