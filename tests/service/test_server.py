@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import anyio
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 from anyio.lowlevel import checkpoint
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -19,6 +19,7 @@ from websockets.frames import CloseCode
 from tests.service.world import KEY, dial, on_disk, open_world
 from tocsin.protocol.errors import PlatformUnavailable, StateUnavailable
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 from tocsin.service.server import open_service
 
 
@@ -51,6 +52,36 @@ async def test_everything_outlives_a_restart(tmp_path: Path) -> None:
         assert (await service.register("contoso")).remote_id == before.app.remote_id
         before.http = http
         assert (await before.post()).status == 200
+
+
+async def test_nothing_is_answered_before_all_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that fails at the last moment of a start ends a service that has told no balancer that it is ready."""
+    reads, answered = anyio.Event(), anyio.Event()
+
+    async def fail(_: object) -> int:
+        reads.set()
+        with anyio.move_on_after(0.2):  # a request that was there before is answered at once, if at all
+            await answered.wait()
+        raise StateUnavailable("the store cannot be read")
+
+    async with open_service(tmp_path) as service:
+        port = service.port
+    monkeypatch.setattr(SqliteHubStore, "last_number", fail)
+
+    async def ask() -> None:
+        await reads.wait()
+        with suppress(ClientError):  # it hangs up
+            async with ClientSession() as http, http.get(f"http://127.0.0.1:{port}/readyz"):
+                answered.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        with pytest.raises(StateUnavailable, match="the store cannot be read"):
+            async with open_service(tmp_path):
+                pass
+        tasks.cancel_scope.cancel()
+    assert reads.is_set()
+    assert not answered.is_set()
 
 
 async def test_a_lost_port_is_told(tmp_path: Path) -> None:

@@ -173,9 +173,10 @@ async def _running(  # noqa: PLR0913, PLR0917  # all that runs
         pruning(known.channels, known.offline, parts.devices, parts.hub, known.changes, known.leads),
         known.following(parts.hub.look),
         nullcontext() if node is None else node.serving(parts.devices, parts.counters),
-        serving(server, listener, partial(_say_goodbye, server, parts, node, settings)),
         parts.hub.running(),
         parts.page.running(),
+        # The last one: what is answered, /readyz to a balancer too, is answered by a service that has read all it needs.
+        serving(server, listener, partial(_say_goodbye, server, parts, node, settings)),
     ):
         yield
 
