@@ -105,7 +105,7 @@ class Slowness:
         }
 
 
-async def slowness(
+async def slowness(  # noqa: PLR0917  # by hand, and in a test
     delay: float, rate: float, seconds: float, names: str, server: PostgresServer, folder: Path
 ) -> SlowFigures:
     """Post so many a second over a database each of whose answers comes later, and tell what that was like.

@@ -145,7 +145,9 @@ async def stop(node: Listening) -> None:
     assert await node.wait() == 0
 
 
-async def test_both_come_through(tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_both_come_through(
+    tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A device, and a sender for its token and its notifications, though two of the three nodes do not run.
 
     The service sees from which address the sender comes, whatever that says of itself, and no log has the channel's token.
@@ -196,7 +198,10 @@ async def test_a_node_that_is_stopped_costs_no_request(
     tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is taken out while it goes on; then it closes its devices, which come back by the other node."""
-    async with two_nodes(tmp_path, server, name, monkeypatch) as (w, balancer, nodes), sending(w, nodes) as (there, other):
+    async with (
+        two_nodes(tmp_path, server, name, monkeypatch) as (w, balancer, nodes),
+        sending(w, nodes) as (there, other),
+    ):
         balancer.take_out(there.first["port"])
         await stop(there)
         await w.gets_more()
@@ -207,7 +212,9 @@ async def test_a_node_that_is_stopped_costs_no_request(
     assert max(w.seen.values()) == 1
 
 
-async def test_a_node_that_is_killed_is_taken_out(tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_node_that_is_killed_is_taken_out(
+    tmp_path: Path, server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was under way there fails; all else goes to the other node, where the device comes back."""
     async with two_nodes(tmp_path, server, name, monkeypatch) as (w, _, nodes), sending(w, nodes) as (there, _):
         there.process.kill()

@@ -40,9 +40,7 @@ async def test_devices_stay_and_senders_come_back(tmp_path: Path, server: Postgr
 
 
 @pytest.mark.parametrize("nodes", ["a", "ab"])
-async def test_a_slow_database_makes_those_wait_who_need_it(
-    tmp_path: Path, server: PostgresServer, nodes: str
-) -> None:
+async def test_a_slow_database_makes_those_wait_who_need_it(tmp_path: Path, server: PostgresServer, nodes: str) -> None:
     """The metrics tell of it; a device that is there, at whichever node, is served as fast as ever, and the leases go on."""
     figures = await slowness(0.1, 50, 4, nodes, server, tmp_path)
     assert set(figures.answers) <= {"200", "503"}

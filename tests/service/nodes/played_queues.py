@@ -37,6 +37,8 @@ class PlayedQueues:
     results: list[Unchanged | NotKept | Exception] = Factory(list)
     stale_devices: list[str] = Factory(list)
     locked: int = 0
+    untils: list[float | None] = Factory(list)
+    """Up to when each look and each store would have waited for its turn."""
     _tell: Callable[[int, str], None] = lambda _, __: None
 
     def tell_wakes(self, tell: Callable[[int, str], None]) -> None:
@@ -63,9 +65,10 @@ class PlayedQueues:
         """Wait for it."""
         return await asyncio.shield(self.homes[device])
 
-    async def look(self, device: str) -> SeenDevice:
+    async def look(self, device: str, until: float | None = None) -> SeenDevice:
         """Read it."""
         self.looks += 1
+        self.untils.append(until)
         self.read[device] = seen = await self.nodes.look(device)
         return seen
 
@@ -74,9 +77,15 @@ class PlayedQueues:
         return self.read.get(device)
 
     async def store(
-        self, channel: ChannelRow, payload: Payload, seen: SeenDevice | None, denied: frozenset[Home]
+        self,
+        channel: ChannelRow,
+        payload: Payload,
+        seen: SeenDevice | None,
+        denied: frozenset[Home],
+        until: float | None = None,
     ) -> RowChange | Unchanged | NotKept:
         """Store a payload, unless the test says otherwise."""
+        self.untils.append(until)
         if self.results:
             result = self.results.pop(0)
             if isinstance(result, Exception):

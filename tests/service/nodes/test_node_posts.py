@@ -28,6 +28,7 @@ from tocsin.protocol.service.nodes.post_route import LOOKS
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.service.devices.outbox import PushResult
+from tocsin.service.nodes.known_devices import TURN
 from tocsin.service.nodes.post_way import Places
 from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import SeenDevice
@@ -206,6 +207,22 @@ class TestAway:
             queues.results += [Unchanged.MOVED] * (LOOKS - 1)
             assert await world.nodes["a"].post() is PushResult.STORED
             assert (queues.looks, queues.locked) == (LOOKS, 1)
+
+    async def test_all_its_turns_together_have_one_time(self) -> None:
+        """Also of what moves on again and again, from when the connection here has not brought it to its device."""
+        async with post_world("a") as world:
+            a = world.nodes["a"]
+            device = await a.connect()
+            device.acknowledges = False
+            post = await posted(a, device, MAY_WAIT)
+            a.queues.results += [Unchanged.MOVED] * (LOOKS - 1)
+            a.queues.untils.clear()
+            began = anyio.current_time()
+            device.leave()
+            assert await post is PushResult.STORED
+            (until,) = set(a.queues.untils)
+            assert until is not None
+            assert began <= until - TURN <= anyio.current_time()
 
 
 class TestTheOtherNodeIsGone:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, cast
 from unittest.mock import Mock
 
+import anyio
 import pytest
 
 from tests.service.nodes.memory_node_store import MemoryNodeStore
@@ -180,6 +181,30 @@ async def test_a_post_waits_for_those_before_it_so_long(world: World, monkeypatc
     assert isinstance(await first, RowChange)
     assert isinstance(await queues.store(row, payload_of(KEY, "3"), queues.known(DEVICE), frozenset()), RowChange)
     assert world.ids == ["1", "3"]
+
+
+async def test_a_post_that_has_waited_takes_its_turn_only_if_it_is_free(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another node has changed is looked at anew, and stored anew: its sender waits so long for all of that together."""
+    queues, row, over = world.here.queues, channel_of(KEY), anyio.current_time()
+    seen = await queues.look(DEVICE, over)
+    may_go_on = asyncio.Event()
+    write = MemoryNodeStore.change_queue
+
+    async def change(*arguments: Any) -> Any:
+        await may_go_on.wait()
+        return await write(*arguments)
+
+    monkeypatch.setattr(MemoryNodeStore, "change_queue", change)
+    first = asyncio.create_task(queues.store(row, payload_of(KEY, "1"), seen, frozenset(), over))
+    await settle()
+    with anyio.fail_after(1), pytest.raises(StateUnavailable, match="what came before for the same device"):
+        await queues.look(DEVICE, over)
+    with anyio.fail_after(1):
+        assert await queues.store(row, payload_of(KEY, "2"), seen, frozenset(), over) is NotKept.FAILED
+    may_go_on.set()
+    assert isinstance(await first, RowChange)
 
 
 async def test_there_is_room_for_so_many(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from anyio import Lock, move_on_after
+from anyio import Lock, current_time, move_on_after
 from attrs import Factory, define
 
 from tocsin.protocol.errors import StateUnavailable
@@ -22,7 +22,7 @@ MOST_ENTRIES = 131_072
 """Notifications in their queues, above which some of them are."""
 
 TURN: Final = 10.0
-"""Seconds that a request waits at most for those before it that are about the same device."""
+"""Seconds that a request waits at most, however often it has to, for those before it that are about the same device."""
 
 
 @define(eq=False)
@@ -43,13 +43,14 @@ class CachedDevice:
     lock: Lock = Factory(lambda: Lock(fast_acquire=True))
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self, until: float | None = None) -> AsyncIterator[None]:
         """Hold the lock while the block runs, for a request of a sender, who does not wait for ever.
 
+        :param until: the moment on the event loop's clock after which it waits no more; None: ``TURN`` from now on.
         :raises StateUnavailable: those before it take too long.
         """
         if self.lock.locked():
-            with move_on_after(TURN) as waiting:
+            with move_on_after(TURN if until is None else max(until - current_time(), 0.0)) as waiting:
                 await self.lock.acquire()
             if waiting.cancelled_caught:
                 raise StateUnavailable(f"what came before for the same device took more than {TURN:g} s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import ClassVar, Final
 
 import anyio
@@ -19,6 +20,7 @@ from tocsin.protocol.service.notification import Notification
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
+from tocsin.service.nodes.known_devices import TURN
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
 from tocsin.service.nodes.shared_queues import SharedQueues
 from tocsin.service.nodes.standing import NodeStanding
@@ -116,6 +118,8 @@ class PostWay:
     """What the connection has said, here or at the other node."""
     is_fresh: bool = False
     """Whether nothing that was kept of another look is good enough any more."""
+    until: float = inf
+    """The moment on the event loop's clock after which it waits no more for what came before for its device."""
 
     async def go_on(self, effects: Effects) -> PushResult:
         """Go on from effects that its route has returned."""
@@ -147,10 +151,14 @@ class PostWay:
         return _RESULTS[end]
 
     async def _go(self, effects: Effects) -> RouteEnd:
+        self._take_time()
         while Effect.ANSWER not in effects:
             (effect,) = effects
             effects = await self._STEPS[effect](self)
         return self._end(effects)
+
+    def _take_time(self) -> None:
+        self.until = anyio.current_time() + TURN
 
     def _end(self, effects: Effects) -> RouteEnd:
         home = self.route.row.home if self.route.row is not None else None
@@ -182,7 +190,7 @@ class PostWay:
         if seen is None:
             looking[device] += 1
             try:
-                seen = await self.around.queues.look(device)
+                seen = await self.around.queues.look(device, self.until)
             except StateUnavailable as failure:
                 return self.not_looked(failure)
             finally:
@@ -225,6 +233,7 @@ class PostWay:
     async def _push(self) -> Effects:
         devices, channel, payload = self.around.devices, self.channel, self.payload
         result = await devices.attempt(channel, payload)
+        self._take_time()  # what is left for that is not what its device took
         self.said = devices.verdict(channel, payload, self.notification, result)
         return self._undelivered() if self.said is None else self.route.happened(Event.SETTLED)
 
@@ -257,7 +266,8 @@ class PostWay:
     async def _store_by(self, seen: SeenDevice | None) -> Effects:
         if not self.is_of_this_lease:
             return self.route.happened(Event.LAPSED)
-        return self.kept(await self.around.queues.store(self.channel, self.payload, seen, self.route.denied))
+        kept = await self.around.queues.store(self.channel, self.payload, seen, self.route.denied, self.until)
+        return self.kept(kept)
 
     @property
     def is_of_this_lease(self) -> bool:

@@ -116,14 +116,15 @@ class SharedQueues:
         """Wait for that; None: the connection has gone, or this node's lease."""
         return await self._claims.home(device)
 
-    async def look(self, device: str) -> SeenDevice:
+    async def look(self, device: str, until: float | None = None) -> SeenDevice:
         """Read a device anew.
 
+        :param until: up to when its turn is waited for, as in :meth:`store`.
         :raises StateUnavailable: it cannot be read.
         """
         known = self._known.attend(device)
         try:
-            async with known.turn():
+            async with known.turn(until):
                 self._changes.check_lease()  # it may be over since, and all that wait here would ask one after the other
                 seen = await self._changes.read(known)
                 self._claims.saw(known)
@@ -141,14 +142,20 @@ class SharedQueues:
         return None if known is None else known.seen
 
     async def store(
-        self, channel: ChannelRow, payload: Payload, seen: SeenDevice | None, denied: frozenset[Home]
+        self,
+        channel: ChannelRow,
+        payload: Payload,
+        seen: SeenDevice | None,
+        denied: frozenset[Home],
+        until: float | None = None,
     ) -> Kept:
         """Store a payload, where the device's row is still as it was seen; one whose id is there already is stored.
 
         :param seen: what that was decided from; None: it is stored under the row's lock, whatever has changed.
         :param denied: homes whose own node has said that they are no more.
+        :param until: the moment on the event loop's clock after which the device's turn is waited for no more.
         """
-        return await self._storing.store(channel, payload, seen, denied)
+        return await self._storing.store(channel, payload, seen, denied, until)
 
     async def keep(self, channel: ChannelRow, payload: Payload, admitted: Callable[[Entry], None]) -> bool:
         """Store a payload wherever its device is; the queue itself tells connections of it."""

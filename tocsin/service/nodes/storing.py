@@ -70,12 +70,17 @@ class Storing:
         self._recurring = recurring
 
     async def store(
-        self, channel: ChannelRow, payload: Payload, seen: SeenDevice | None, denied: frozenset[Home]
+        self,
+        channel: ChannelRow,
+        payload: Payload,
+        seen: SeenDevice | None,
+        denied: frozenset[Home],
+        until: float | None = None,
     ) -> Kept:
         """Store a payload, as :meth:`SharedQueues.store` says."""
         known = self._known.attend(channel.device)
         try:
-            async with known.turn():
+            async with known.turn(until):
                 if seen is None:
                     return await self._store_locked(known, channel, payload, denied)
                 if not _goes_on_from(known, seen):
