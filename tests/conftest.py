@@ -43,7 +43,7 @@ pytest.MonkeyPatch().setattr("anyio.pytest_plugin.set_current_async_library", la
 settings.register_profile(
     "quick",
     settings.get_profile("default"),
-    max_examples=25,
+    max_examples=12,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -96,6 +96,24 @@ async def until(condition: Callable[[], object]) -> None:
     with anyio.fail_after(PATIENCE):
         while not condition():  # noqa: ASYNC110  # there is no event for it
             await anyio.sleep(0.002)
+
+
+_LISTEN = "FROM pg_stat_activity WHERE query ILIKE 'LISTEN%' AND datname = current_database()"
+
+
+@asynccontextmanager
+async def listened_to(url: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Wait until both nodes listen, and give what ends the connections by which they do."""
+    link = await asyncpg.connect(url)
+
+    async def end() -> None:
+        assert len(await link.fetch(f"SELECT pg_terminate_backend(pid) {_LISTEN}")) == 2
+
+    with anyio.fail_after(PATIENCE):
+        while await link.fetchval(f"SELECT count(*) {_LISTEN}") < 2:  # noqa: ASYNC110  # as above
+            await anyio.sleep(0.002)
+    yield end
+    await link.close()
 
 
 async def test_an_app_is_known_everywhere_and_so_is_its_end(both: tuple[Registry, Registry]) -> None:
@@ -277,12 +295,10 @@ async def test_what_is_not_heard_is_found_all_the_same(
     async def lost(*_: object, **__: object) -> None:
         raise StateUnavailable("planted")
 
-    monkeypatch.setattr("tocsin.service.registry.postgres_change_feed.connect", lost)
-    monkeypatch.setattr(change_follower, "LOOK_EVERY", 0.05)
-    link = await asyncpg.connect(url)
-    ended = await link.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'")
-    await link.close()
-    assert len(ended) == 2
+    async with listened_to(url) as end:
+        monkeypatch.setattr("tocsin.service.registry.postgres_change_feed.connect", lost)
+        monkeypatch.setattr(change_follower, "LOOK_EVERY", 0.05)
+        await end()
     await one.apps.add("contoso")
     await until(other.apps.apps)
 
@@ -294,12 +310,11 @@ async def test_a_connection_that_listens_comes_again(
     one, other = both
     monkeypatch.setattr("tocsin.service.registry.postgres_change_feed._LISTEN_AGAIN", 0.01)
     monkeypatch.setattr(change_follower, "LOOK_EVERY", 1_000.0)
-    link = await asyncpg.connect(url)
-    await link.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'")
+    async with listened_to(url) as end:
+        await end()
     await one.apps.add("contoso")
     await until(other.apps.apps)
     await until(lambda: other.follower.lag < 1)
-    await link.close()
 
 
 async def test_who_comes_after_changes_were_erased_reads_everything(

@@ -16,7 +16,7 @@ from tocsin.service.nodes import gathered_posts
 from tocsin.service.registry.service_store import PATIENCE
 
 STORED, NOT_STORED = [PushResult.STORED], [PushResult.NOT_STORED]
-STEPS = range(60)
+STEPS = range(0, 60, 3)
 
 
 class TestTrouble:
