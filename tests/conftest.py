@@ -51,7 +51,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("ci", settings.get_profile("quick"), max_examples=75, stateful_step_count=50)
+settings.register_profile("ci", settings.get_profile("quick"), max_examples=48, stateful_step_count=50)
 settings.register_profile(
     "nightly", settings.get_profile("ci"), max_examples=2000, stateful_step_count=100, derandomize=False
 )

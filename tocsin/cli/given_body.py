@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 
 from tocsin.cli.terminal import complain
@@ -34,10 +36,36 @@ def _typed() -> bytes:
         ending = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
         complain("tocsin send", f"type the payload; {ending} on a line of its own ends it, Ctrl-C gives up")
     try:
-        body = sys.stdin.buffer.read(_MOST)
+        body = sys.stdin.buffer.read(_MOST) if sys.platform == "win32" else _read_interruptibly(sys.stdin.fileno())
     except OSError as failure:
         raise InvalidArgument(f"standard input cannot be read: {failure.strerror or failure}") from failure
     return _bounded(body, "standard input")
+
+
+def _read_interruptibly(source: int) -> bytes:
+    """Read to the end, or as much as shows that it is too much.
+
+    A Ctrl-C that comes between Python's look for signals and the wait of a plain read would be heard with the next line only.
+    """
+    body = b""
+    heard, hear = os.pipe()
+    os.set_blocking(hear, False)
+    before = signal.set_wakeup_fd(hear)
+    try:
+        while len(body) < _MOST:
+            ready, _, _ = select.select([source, heard], [], [])
+            if source not in ready:
+                os.read(heard, 64)  # of a signal whose handler has had its turn
+                continue
+            part = os.read(source, _MOST - len(body))
+            if not part:
+                break
+            body += part
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(heard)
+        os.close(hear)
+    return body
 
 
 def _of_file(name: str) -> bytes:
