@@ -1,7 +1,7 @@
 """What all tests share: the event loop they run on, and how hard Hypothesis looks.
 
 ``quick``, the default, looks at the same examples every time, so that a change is judged by what it changes. ``.ci/run``
-looks three times as hard (``HYPOTHESIS_PROFILE=ci pytest -m hypothesis``), and ``nightly`` eighty times, at others each time.
+looks four times as hard (``HYPOTHESIS_PROFILE=ci pytest -m hypothesis``), and ``nightly`` over a hundred times, at others each time.
 """
 
 from __future__ import annotations

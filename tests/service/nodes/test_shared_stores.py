@@ -161,11 +161,8 @@ async def test_who_draws_numbers_is_refused_once_the_lease_is_over(
     asked.assert_called_once()
 
 
-async def test_a_post_waits_for_those_before_it_so_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that is slow stores what is for one device one after the other: a sender is told to come back."""
-    monkeypatch.setattr(known_devices, "TURN", 0.05)
-    queues, row = world.here.queues, channel_of(KEY)
-    seen = await queues.look(DEVICE)
+def held_writes(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Let changes of queues wait for the event that is returned."""
     may_go_on = asyncio.Event()
     write = MemoryNodeStore.change_queue
 
@@ -174,6 +171,15 @@ async def test_a_post_waits_for_those_before_it_so_long(world: World, monkeypatc
         return await write(*arguments)
 
     monkeypatch.setattr(MemoryNodeStore, "change_queue", change)
+    return may_go_on
+
+
+async def test_a_post_waits_for_those_before_it_so_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is slow stores what is for one device one after the other: a sender is told to come back."""
+    monkeypatch.setattr(known_devices, "TURN", 0.05)
+    queues, row = world.here.queues, channel_of(KEY)
+    seen = await queues.look(DEVICE)
+    may_go_on = held_writes(monkeypatch)
     first = asyncio.create_task(queues.store(row, payload_of(KEY, "1"), seen, frozenset()))
     await settle()
     assert await queues.store(row, payload_of(KEY, "2"), seen, frozenset()) is NotKept.FAILED
@@ -189,14 +195,7 @@ async def test_a_post_that_has_waited_takes_its_turn_only_if_it_is_free(
     """What another node has changed is looked at anew, and stored anew: its sender waits so long for all of that together."""
     queues, row, over = world.here.queues, channel_of(KEY), anyio.current_time()
     seen = await queues.look(DEVICE, over)
-    may_go_on = asyncio.Event()
-    write = MemoryNodeStore.change_queue
-
-    async def change(*arguments: Any) -> Any:
-        await may_go_on.wait()
-        return await write(*arguments)
-
-    monkeypatch.setattr(MemoryNodeStore, "change_queue", change)
+    may_go_on = held_writes(monkeypatch)
     first = asyncio.create_task(queues.store(row, payload_of(KEY, "1"), seen, frozenset(), over))
     await settle()
     with anyio.fail_after(1), pytest.raises(StateUnavailable, match="what came before for the same device"):

@@ -119,8 +119,9 @@ class GatheredPosts:
             return
         self._around.looking[way.channel.device] += 1
         self._count += 1
-        until = asyncio.get_running_loop().time() + PATIENCE
-        self._waiting.append(GatheredPost(way, settled, until))
+        now = asyncio.get_running_loop().time()
+        way.take_time(now)
+        self._waiting.append(GatheredPost(way, settled, now + PATIENCE))
         if self._running < AT_A_TIME:
             self._running += 1
             self._start(self.run())

@@ -127,6 +127,7 @@ class PostWay:
 
     async def begin_heard(self, home: Home, at: LeaseRow, said: NotPushed) -> PushResult:
         """Go on from what another node has said, to which it was forwarded by what was remembered of another look."""
+        self.take_time(anyio.current_time())
         self.at, self.is_fresh = at, True
         self.route.read(DeviceRow(0, home), self._is_at, kept=True)
         return self._result(await self._go(self.heard(said)))
@@ -141,6 +142,7 @@ class PostWay:
         return _TOLD.get(end) or self._result(end)
 
     def _tried_here(self) -> Effects:
+        self.take_time(anyio.current_time())
         self.is_fresh = True
         self.route.here()
         return self._undelivered()
@@ -151,14 +153,14 @@ class PostWay:
         return _RESULTS[end]
 
     async def _go(self, effects: Effects) -> RouteEnd:
-        self._take_time()
         while Effect.ANSWER not in effects:
             (effect,) = effects
             effects = await self._STEPS[effect](self)
         return self._end(effects)
 
-    def _take_time(self) -> None:
-        self.until = anyio.current_time() + TURN
+    def take_time(self, now: float) -> None:
+        """Wait from now on for ``TURN`` at most, in all, for what came before for its device."""
+        self.until = now + TURN
 
     def _end(self, effects: Effects) -> RouteEnd:
         home = self.route.row.home if self.route.row is not None else None
@@ -233,7 +235,7 @@ class PostWay:
     async def _push(self) -> Effects:
         devices, channel, payload = self.around.devices, self.channel, self.payload
         result = await devices.attempt(channel, payload)
-        self._take_time()  # what is left for that is not what its device took
+        self.take_time(anyio.current_time())  # what its device took is not counted
         self.said = devices.verdict(channel, payload, self.notification, result)
         return self._undelivered() if self.said is None else self.route.happened(Event.SETTLED)
 
