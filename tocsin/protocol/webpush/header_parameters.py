@@ -1,0 +1,38 @@
+"""The parameters that the headers of Web Push have: ``name=value``, quoted or not, with semicolons and commas between them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_PARAMETER: Final = re.compile(
+    r"""
+    [ \t]* (?P<name>[A-Za-z0-9_-]+) [ \t]* = [ \t]*
+    (?: "(?P<quoted>[^"\\]*)" | (?P<plain>[^\s",;]*) )
+    [ \t]* (?P<end>[,;]|\Z)
+    """,
+    re.VERBOSE | re.ASCII,
+)
+
+
+def read_parameters(value: str) -> list[dict[str, str]]:
+    """Read a header's value: the parameters of each entry, in their order; names are lower-cased.
+
+    Commas stand between entries, semicolons within one.
+
+    :raises ValueError: it is written otherwise, or has a name twice in an entry.
+    """
+    entries: list[dict[str, str]] = [{}]
+    position = 0
+    while position < len(value):
+        found = _PARAMETER.match(value, position)
+        if found is None:
+            raise ValueError("parameters are written name=value, with commas or semicolons between them")
+        name = found["name"].lower()
+        if name in entries[-1]:
+            raise ValueError("a parameter is given twice")
+        entries[-1][name] = found["plain"] if found["quoted"] is None else found["quoted"]
+        if found["end"] == ",":
+            entries.append({})
+        position = found.end()
+    return entries
