@@ -191,7 +191,8 @@ async def test_a_situation_has_its_answer(  # noqa: PLR0917  # the row, and wher
 ) -> None:
     """Each code has its headers; those that this service never gives are given by a stand-in for the channel."""
     if isinstance(prepare, WnsRefusal):
-        monkeypatch.setattr(WnsExchange, "_admit", lambda *_: prepare)
+        refusal = prepare
+        monkeypatch.setattr(WnsExchange, "_admit", lambda exchange, _: exchange._answer(refusal))
     else:
         await prepare(world)
     answer = await world.post(headers={"X-WNS-RequestForStatus": "true"})

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from tocsin.cli.terminal import complain
 from tocsin.protocol.text import harmless, quoted
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import WNS_TYPES, NotificationType
 
 SEARCH_TIME = 0.25
 """Seconds that a pattern may be looked for in one payload: some patterns take longer than the world stands."""
@@ -48,7 +48,7 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         "--type",
         dest="types",
         action="append",
-        choices=[str(kind) for kind in NotificationType],
+        choices=[str(kind) for kind in WNS_TYPES],
         default=[],
         help="take payloads of this type only; may be given more than once",
     )

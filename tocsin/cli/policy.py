@@ -25,7 +25,7 @@ from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.payload_outlook import PRIORITY_NAMES
 from tocsin.protocol.platform.policy_report import PolicyQuestion, policy_report
 from tocsin.protocol.text import harmless
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import WNS_TYPES
 from tocsin.transport.control_socket import ask
 
 DESCRIPTION = """\
@@ -67,7 +67,7 @@ def add_parser(verbs: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     showing = _action(actions, "show", "say what counts, where from, and what a payload would meet", _SHOW)
     showing.add_argument("--app", metavar="A", help="what counts for this app, and what a payload of it would meet")
-    kinds = [str(kind) for kind in NotificationType]
+    kinds = [str(kind) for kind in WNS_TYPES]
     showing.add_argument("--type", choices=kinds, metavar="T", help=f"of this type: {', '.join(kinds)} (default: raw)")
     words = "with this priority, from 1, high, to 4, very low (default: the usual one of its type)"
     showing.add_argument("--priority", type=whole(1, 4), metavar="N", help=words)

@@ -22,7 +22,7 @@ from tocsin.protocol.sending.sign_in import split_url, token_url_of
 from tocsin.protocol.service.wns import MAX_TTL
 from tocsin.protocol.text import harmless
 from tocsin.protocol.toasts.plain_content import as_content, doubt_of
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import WNS_TYPES, NotificationType
 
 DESCRIPTION = """\
 Send a notification to a WNS channel: get an access token, post the body, say what became of it.
@@ -61,7 +61,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("uri", metavar="URI", nargs="?", help="the channel's URI (default: TOCSIN_CHANNEL)")
     words = "the payload, or @FILE; - or none reads standard input"
     parser.add_argument("body", metavar="BODY", nargs="?", help=words)
-    parser.add_argument("--type", choices=[str(kind) for kind in NotificationType], default="raw", help="default: raw")
+    parser.add_argument("--type", choices=[str(kind) for kind in WNS_TYPES], default="raw", help="default: raw")
     parser.add_argument("--title", metavar="T", help="what stands above the plain text of a toast or a tile")
     parser.add_argument("--client-id", metavar="I", default=os.environ.get("TOCSIN_CLIENT_ID"), help="who sends")
     parser.add_argument("--client-secret", metavar="S", default=os.environ.get("TOCSIN_CLIENT_SECRET"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum, unique
+from typing import Final
 
 PROTOCOL_VERSION = 3
 """What a device and a service agree on in their greeting."""
@@ -43,6 +44,9 @@ MAX_OUTCOMES = 1024
 CHANNEL_LIFETIME = 30 * 24 * 3600
 """Seconds that a channel URI stays valid."""
 
+SUBSCRIPTION_LIFETIME = 365 * 24 * 3600
+"""Seconds that a push subscription stays valid after its device was heard of it last."""
+
 RENEW_BEFORE = 24 * 3600.0
 """Seconds before its end at which a channel is renewed; a service gives another URI from then on."""
 
@@ -56,12 +60,18 @@ OFFLINE_NO_CACHE = "Device is offline and X-WNS-Cache-Policy is no-cache"
 
 @unique
 class NotificationType(StrEnum):
-    """What a notification is, as ``X-WNS-Type`` spells it behind ``wns/``."""
+    """What a notification is; all but a message of Web Push as ``X-WNS-Type`` spells it behind ``wns/``."""
 
     RAW = "raw"
     TOAST = "toast"
     TILE = "tile"
     BADGE = "badge"
+    PUSH = "push"
+    """A message of Web Push, which only its device can read: for the app, which gets the plaintext, it is a raw one."""
+
+
+WNS_TYPES: Final = (NotificationType.RAW, NotificationType.TOAST, NotificationType.TILE, NotificationType.BADGE)
+"""What a sender of WNS may send, and what reaches apps."""
 
 
 @unique

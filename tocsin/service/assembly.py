@@ -23,7 +23,10 @@ from tocsin.service.senders.channel_lookups import ChannelLookups
 from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.judged_heads import JudgedHeads
 from tocsin.service.senders.oauth import TokenEndpoint
+from tocsin.service.senders.vapid_tokens import VapidTokens
+from tocsin.service.senders.web_push_exchange import WebPushContext
 from tocsin.service.senders.wns_exchange import WnsContext
+from tocsin.service.url_paths import origin_of
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
 
@@ -41,6 +44,7 @@ class Parts:
     hub: HubService
     page: StatusPage
     notifications: WnsContext
+    pushes: WebPushContext
     others: OtherRoutes
     is_proxy: Callable[[str], bool]
 
@@ -80,8 +84,13 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
         counters.of_nodes = node.totals
     followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, known.now)
     notifications = WnsContext(
-        *(dispatcher, devices, bodies, limits, counters, followers, JudgedHeads(tokens.is_verified)),
-        ChannelLookups(dispatcher),
+        *(dispatcher, devices, bodies, limits, counters, followers, ChannelLookups(dispatcher)),
+        heads=JudgedHeads(tokens.is_verified),
+    )
+    pushes = WebPushContext(
+        *(dispatcher, devices, bodies, limits, counters, followers, notifications.lookups, notifications.request_ids),
+        url=known.url,
+        tokens=VapidTokens(origin_of(known.url), wall),
     )
     endpoint = TokenEndpoint(known.registrations, tokens, bodies, wall, limits, counters)
     hub = HubService(
@@ -96,6 +105,6 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
     shown = page.routes() if settings.page else []
     others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
     return Parts(
-        *(connections, counters, devices, bodies, followers, health, hub, page, notifications, others),
+        *(connections, counters, devices, bodies, followers, health, hub, page, notifications, pushes, others),
         limits.is_proxy,
     )

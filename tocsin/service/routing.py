@@ -11,11 +11,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.service.hub.hub_service import HubService
-from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH
+from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH, PUSH_PATH
 from tocsin.service.web.asgi_exchange import AsgiExchange
 from tocsin.service.web.exchanges import OpenExchange, Request, RequestExchange
 
 _CHANNEL: Final = CHANNEL_PATH.encode()
+_PUSH: Final = PUSH_PATH.encode()
 
 
 class OtherRoutes:
@@ -35,19 +36,25 @@ class OtherRoutes:
 class Router:
     """Routes requests.
 
-    :param channels: answers those to channels.
+    :param channels: answers those to channels of WNS.
+    :param pushes: answers those to push resources.
     :param others: answers all others.
     """
 
-    def __init__(self, channels: OpenExchange, others: ASGIApp) -> None:
+    def __init__(self, channels: OpenExchange, pushes: OpenExchange, others: ASGIApp) -> None:
         self._channels = channels
+        self._pushes = pushes
         self._others = others
 
     def open_exchange(self, request: Request) -> RequestExchange:
         """Begin to answer a request."""
         if request.target.startswith(_CHANNEL):
             return self._channels(request)
+        if request.target.startswith(_PUSH):
+            return self._pushes(request)
         path, _, query = request.location()
+        if path.startswith(PUSH_PATH):
+            return self._pushes(request)
         is_channel = path.startswith(CHANNEL_PATH) or path == CHANNEL_PATH[:-1] or (path == "/" and b"token=" in query)
         return self._channels(request) if is_channel else AsgiExchange(self._others, request)
 

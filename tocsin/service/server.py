@@ -24,6 +24,7 @@ from tocsin.service.page.posting import Poster
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.apps import AppRegistration
 from tocsin.service.routing import Router
+from tocsin.service.senders.web_push_exchange import WebPushExchange
 from tocsin.service.senders.wns_answers import TORN_HEADERS
 from tocsin.service.senders.wns_exchange import WnsExchange
 from tocsin.service.url_paths import DEVICE_PATH
@@ -161,7 +162,11 @@ async def _running(  # noqa: PLR0913, PLR0917  # all that runs
 ) -> AsyncIterator[None]:
     """Answer senders and devices while the block runs."""
     tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
-    router = Router(layer.around_channels(partial(WnsExchange, parts.notifications)), layer.around_others(parts.others))
+    router = Router(
+        layer.around_channels(partial(WnsExchange, parts.notifications)),
+        partial(WebPushExchange, parts.pushes),
+        layer.around_others(parts.others),
+    )
     devices = layer.around_devices(parts.devices.open)
     recurring = known.recurring
     server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)

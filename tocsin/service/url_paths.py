@@ -8,6 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 CHANNEL_PATH: Final = "/w/"
 """Where channel URIs point; their query is ``token=`` and the token."""
 
+PUSH_PATH: Final = "/p/"
+"""Where push subscriptions point; behind it are the token, and where a message is meant, a slash and its id."""
+
 DEVICE_PATH: Final = "/device"
 """Where devices connect."""
 
@@ -17,7 +20,7 @@ PAGE_PATH: Final = "/_tocsin/page/"
 PAGE_FILES: Final = PAGE_PATH.lstrip("/")
 """The same as seen from the page: a proxy may have it under a path of its own."""
 
-RESERVED: Final = frozenset({"w", "device", "accesstoken.srf", "healthz", "readyz", "metrics"})
+RESERVED: Final = frozenset({"w", "p", "device", "accesstoken.srf", "healthz", "readyz", "metrics"})
 """What a path of the service begins with: no hub is called so."""
 
 
@@ -39,3 +42,9 @@ def token_of_uri(uri: str) -> str | None:
         return token_of(urlsplit(uri).query.encode())
     except ValueError:
         return None
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, the port where it is named."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

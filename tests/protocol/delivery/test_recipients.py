@@ -29,9 +29,9 @@ def test_the_table_is_all_that_decides(recipient: Recipient, monkeypatch: pytest
 
 
 def test_what_is_shown_is_no_background_work() -> None:
-    """A toast, a tile or a badge wakes no app; a raw payload is for the app alone."""
+    """A toast, a tile or a badge wakes no app; a raw payload is for the app alone, and so is a message of Web Push."""
     shown = {NotificationType.TOAST, NotificationType.TILE, NotificationType.BADGE}
     assert taken_by([Recipient.SHELL]) == shown
-    assert taken_by([Recipient.BACKGROUND]) == {NotificationType.RAW}
+    assert taken_by([Recipient.BACKGROUND]) == {NotificationType.RAW, NotificationType.PUSH}
     assert taken_by([Recipient.FOREGROUND]) == set(NotificationType)
     assert taken_by([]) == frozenset()

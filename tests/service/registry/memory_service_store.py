@@ -12,6 +12,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.webpush.sender import is_web_push
 from tocsin.service.registry.service_store import NO_APPS, AppRow, ChannelRow, KeptApps, SecretRow
 
 
@@ -89,6 +90,18 @@ class MemoryServiceStore:
         """Return the channels of an app on a device that are neither revoked nor expired."""
         await checkpoint()
         return [each for each in self._live(now) if (each.device, each.app) == (device, app)]
+
+    async def subscriptions(self, device: str, now: float) -> list[ChannelRow]:
+        """Return the push subscriptions of a device that are neither revoked nor expired."""
+        await checkpoint()
+        return [each for each in self._live(now) if each.device == device and is_web_push(each.client_id)]
+
+    async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
+        """Put off the end of these channels."""
+        await checkpoint()
+        for each in channels:
+            if each.hash in self._channels:
+                self._channels[each.hash] = evolve(self._channels[each.hash], expires=expires)
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
         """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""

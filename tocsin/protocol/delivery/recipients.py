@@ -19,9 +19,11 @@ class Recipient(Enum):
     """What shows toasts, tiles and badges to the user, for what the foreground has not kept from it."""
 
 
+_APP = frozenset({Recipient.FOREGROUND, Recipient.BACKGROUND})
 _SHOWN = frozenset({Recipient.FOREGROUND, Recipient.SHELL})
 RECIPIENTS: Mapping[str, frozenset[Recipient]] = {
-    NotificationType.RAW: frozenset({Recipient.FOREGROUND, Recipient.BACKGROUND}),
+    NotificationType.RAW: _APP,
+    NotificationType.PUSH: _APP,
     NotificationType.TOAST: _SHOWN,
     NotificationType.TILE: _SHOWN,
     NotificationType.BADGE: _SHOWN,

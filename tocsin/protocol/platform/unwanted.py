@@ -36,12 +36,13 @@ class Unwanted:
     badges: tuple[str, ...] = ()
 
     def reason(self, app: str, kind: NotificationType) -> DropReason | None:
-        """Return why what is of this type is not wanted for an app; None where it is."""
+        """Return why what is of this type is not wanted for an app; None where it is. A message of Web Push is a raw one."""
         if self.everything:
             return DropReason.CLOUD_DISABLED
         if app in self.apps:
             return DropReason.NOTIFICATIONS_DISABLED
-        if kind in self.types or app in self._of(kind):
+        counts_as = NotificationType.RAW if kind is NotificationType.PUSH else kind
+        if counts_as in self.types or app in self._of(kind):
             return DropReason.TYPE_DISABLED
         return None
 

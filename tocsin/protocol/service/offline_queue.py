@@ -1,7 +1,7 @@
 """The offline queue: one stored notification's life, and what a device's queue keeps, replaces and sends, in order.
 
-Kept are the newest badge of a channel, the newest toasts and tiles by tag and group, and the newest raw notifications.
-Source: "WNS overview", expiration and offline storage.
+Kept are the newest badge of a channel, the newest toasts and tiles by tag and group, the newest raw notifications, and the newest
+messages of Web Push, of each topic one. Sources: "WNS overview", expiration and offline storage; RFC 8030 section 5.4.
 """
 
 from __future__ import annotations
@@ -100,12 +100,14 @@ class Depths:
     """How many notifications of one channel are kept, by type; the oldest gives way to one more."""
 
     raw: int = 100
+    """Raw ones, and messages of Web Push."""
     tagged: int = 5
     """Toasts, and tiles, of different tag or group; without either they have one place together."""
 
     def of(self, kind: NotificationType) -> int:
         """Return the depth for a type."""
-        return {NotificationType.RAW: self.raw, NotificationType.BADGE: 1}.get(kind, self.tagged)
+        depths = {NotificationType.RAW: self.raw, NotificationType.PUSH: self.raw, NotificationType.BADGE: 1}
+        return depths.get(kind, self.tagged)
 
 
 STRICT = Depths(raw=1, tagged=1)
@@ -142,6 +144,16 @@ class Entry:
         return self.ends if self.expires is None else min(self.expires, self.ends)
 
 
+def _replaced_by(entry: Entry, others: Iterable[Entry]) -> tuple[int, ...]:
+    """Return those of its channel and type whose place a notification takes, by sequence number.
+
+    A raw one takes none; a message of Web Push takes that of its topic, if it has one (RFC 8030 section 5.4).
+    """
+    if entry.type is NotificationType.RAW or (entry.type is NotificationType.PUSH and not entry.tag):
+        return ()
+    return tuple(other.sequence for other in others if (other.tag, other.group) == (entry.tag, entry.group))
+
+
 def _as_written(entry: Entry) -> Entry:
     """Return an entry of one queue's own: what was read may be read by several, or come from a queue."""
     return evolve(entry, sent=False, phase=Phase.WRITING, replaces=())
@@ -166,16 +178,12 @@ class OfflineQueue:
         shelf = self._shelves.get((entry.channel, entry.type), {})
         if len(shelf) >= self.depths.of(entry.type) or len(self.entries) >= MAX_ENTRIES:
             return True
-        return entry.type is not NotificationType.RAW and any(
-            (other.tag, other.group) == (entry.tag, entry.group) for other in shelf.values()
-        )
+        return bool(_replaced_by(entry, shelf.values()))
 
     def admit(self, entry: Entry) -> tuple[int, ...]:
         """Take a notification in, and return those that it replaces when it is on disk, by sequence number."""
         shelf = self._shelves.get((entry.channel, entry.type), {})
-        if entry.type is not NotificationType.RAW:
-            slot = entry.tag, entry.group
-            entry.replaces = tuple(other.sequence for other in shelf.values() if (other.tag, other.group) == slot)
+        entry.replaces = _replaced_by(entry, shelf.values())
         self._place(entry)
         return entry.replaces
 
@@ -298,6 +306,14 @@ class OfflineQueue:
         toasts = [each for each in self.entries.values() if each.type is NotificationType.TOAST]
         for entry in [each for each in toasts if each.channel == channel and match.fits(each.tag, each.group)]:
             self._step(entry, Event.WITHDRAWN)
+
+    def withdraw_message(self, channel: str, id: str) -> bool:  # noqa: A002 - the field's name
+        """Let go a message of Web Push that its sender deletes; tell whether it was here."""
+        entry = self._by_id.get(id)
+        if entry is None or entry.channel != channel or entry.type is not NotificationType.PUSH:
+            return False
+        self._step(entry, Event.WITHDRAWN)
+        return True
 
     def end(self, entries: Iterable[Entry]) -> None:
         """Let go what belongs to a channel that has ended."""

@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import ToastMatch
-from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus, NotificationType
+from tocsin.protocol.values import MAX_PAYLOAD, WNS_TYPES, NotificationStatus, NotificationType
 
 REVOKED: Final = "Revoked channel URL"
 """As WNS says it, with 410."""
@@ -81,7 +81,7 @@ _DEFAULTS: Final = {  # content type, cache policy, priority
     NotificationType.BADGE: ("text/xml", True, 2),
     NotificationType.RAW: ("application/octet-stream", False, 3),
 }
-_TYPES: Final = {f"wns/{kind}": kind for kind in NotificationType}
+_TYPES: Final = {f"wns/{kind}": kind for kind in WNS_TYPES}
 
 READ: Final = frozenset(
     {

@@ -114,6 +114,10 @@ class OfflineQueues(Protocol):
         """Erase the toasts of a channel that its sender deletes."""
         ...
 
+    async def withdraw_message(self, channel: ChannelRow, id: str) -> bool:  # noqa: A002 - the field's name
+        """Erase a message of Web Push that its sender deletes; tell whether it waited here."""
+        ...
+
     async def end_channels(self, device: str, names: Sequence[str]) -> None:
         """Erase what belongs to channels that were revoked."""
         ...

@@ -198,6 +198,13 @@ class OfflineStore:
         if self.has(channel.device):
             await self._change(channel.device, lambda queue: queue.withdraw(channel.name, match))
 
+    async def withdraw_message(self, channel: ChannelRow, id: str) -> bool:  # noqa: A002 - the field's name
+        """Erase a message of Web Push that its sender deletes; tell whether it waited here."""
+        found: list[bool] = []
+        if self.has(channel.device):
+            await self._change(channel.device, lambda queue: found.append(queue.withdraw_message(channel.name, id)))
+        return any(found)
+
     async def end_channels(self, device: str, names: Sequence[str]) -> None:
         """Erase what belongs to channels that were revoked; where that fails, it is done at the next start."""
         if names and self.has(device):

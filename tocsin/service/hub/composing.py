@@ -14,7 +14,7 @@ from tocsin.protocol.hub.template import Template, read_template
 from tocsin.protocol.hub.template_properties import read_properties
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.notification import Notification
-from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
+from tocsin.protocol.values import MAX_PAYLOAD, WNS_TYPES, NotificationType
 from tocsin.protocol.xml_tree import parse_xml
 from tocsin.service.registry.hub_store import MessageRow
 
@@ -31,7 +31,7 @@ Compose = Callable[[RegistrationDescription | None], Composed | None]
 _TOO_LARGE: Final = TargetOutcome(
     HubOutcome.TOO_LARGE, f"The template makes more of it than the {MAX_PAYLOAD} bytes that are allowed"
 )
-_TYPES: Final = ", ".join(f"wns/{kind}" for kind in NotificationType)
+_TYPES: Final = ", ".join(f"wns/{kind}" for kind in WNS_TYPES)
 
 
 def read_native(headers: Mapping[str, str], body: bytes) -> Notification:

@@ -261,6 +261,12 @@ class SharedQueues:
         """Erase the toasts of a channel that its sender deletes."""
         await self._end_surely(channel.device, lambda queue: queue.withdraw(channel.name, match))
 
+    async def withdraw_message(self, channel: ChannelRow, id: str) -> bool:  # noqa: A002 - the field's name
+        """Erase a message of Web Push that its sender deletes; tell whether it waited here."""
+        found: list[bool] = []  # as often as it was decided anew
+        await self._end_surely(channel.device, lambda queue: found.append(queue.withdraw_message(channel.name, id)))
+        return any(found[-1:])
+
     async def end_channels(self, device: str, names: Sequence[str]) -> None:
         """Erase what belongs to channels that were revoked; where that fails, it stays until their time is over."""
         if names:

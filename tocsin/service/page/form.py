@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import asdict, frozen
 
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import WNS_TYPES, NotificationType
 from tocsin.service.page import sections as parts
 from tocsin.service.page.answer_section import Sent, answer_section
 from tocsin.service.page.markup import Markup, el, together, verbatim
@@ -83,7 +83,7 @@ def _form(channels: Sequence[ShownChannel], sought: Sought, sent: Sent | None) -
     choices = parts.choices(channels, given.get("channel", ""))
     select = el("select", choices, id="channel", name="channel", required=True, data_still=sought.is_some)
     chosen = given.get("type", NotificationType.TOAST)
-    kinds = together(*(el("option", kind, value=kind, selected=kind == chosen) for kind in NotificationType))
+    kinds = together(*(el("option", kind, value=kind, selected=kind == chosen) for kind in WNS_TYPES))
     text = together(_PASSED_OVER, verbatim(given.get("body", "")))
     return el(
         "form",

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from tocsin.protocol.errors import InvalidArgument, StateUnavailable
 from tocsin.protocol.toasts.plain_content import as_content
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import WNS_TYPES, NotificationType
 from tocsin.service.page.access import Access, cookie_name
 from tocsin.service.page.answer_section import Sent
 from tocsin.service.page.document import login_page
@@ -38,7 +38,7 @@ MAX_FORM: Final = 24 * 1024
 _MAX_FIELDS: Final = 16
 _MAX_SENT: Final = 32  # answers that can be looked at again
 _ROOT: Final = "../" * (PAGE_PATH.count("/") - 1)  # the way from what is below to the page
-_TYPES: Final = {kind: "application/octet-stream" if kind == "raw" else "text/xml" for kind in NotificationType}
+_TYPES: Final = {kind: "application/octet-stream" if kind == "raw" else "text/xml" for kind in WNS_TYPES}
 
 
 class StatusPage:

@@ -18,6 +18,7 @@ from attrs import evolve, field, frozen
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import IllegalCall, NotFound
 from tocsin.protocol.text import quoted
+from tocsin.protocol.webpush.sender import is_web_push
 from tocsin.service.operations.logs import with_fields
 from tocsin.service.registry.decided import decided
 from tocsin.service.registry.service_store import (
@@ -246,8 +247,8 @@ class Apps:
         return None if app is None else app.name
 
     def known(self, client_id: str) -> bool:
-        """Tell whether that app is registered."""
-        return client_id in self._apps
+        """Tell whether that app is registered, or that stands for senders of Web Push, which need not be."""
+        return client_id in self._apps or is_web_push(client_id)
 
     def client_of(self, remote_id: str) -> str | None:
         """Return the client id of the app with that remote id, which is spelled as by :func:`parse_guid`."""

@@ -17,13 +17,17 @@ from attrs import evolve, field, frozen
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.channel_request import family_of
 from tocsin.protocol.text import quoted
-from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME, RENEW_BEFORE
+from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME, RENEW_BEFORE, SUBSCRIPTION_LIFETIME
+from tocsin.protocol.webpush.sender import is_web_push, sender_key_of
 from tocsin.service.registry.apps import Apps, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, hash_of, may_be_there
-from tocsin.service.url_paths import CHANNEL_PATH, token_of
+from tocsin.service.url_paths import CHANNEL_PATH, PUSH_PATH, token_of
 
 MAX_LIVE = 64
 """Channels of one app on one device that are valid at a time."""
+
+MAX_SUBSCRIPTIONS = 1_000
+"""Push subscriptions of one device that are valid at a time, whatever their apps."""
 
 _REMEMBER = CHANNEL_LIFETIME  # seconds after its end that a channel is answered with 410 and not with 404
 _CACHE = 65_536  # channels
@@ -79,6 +83,7 @@ class Channels:
         self._store = store
         self._registrations = registrations
         self._prefix = f"{base_url}{CHANNEL_PATH}?"
+        self._push_prefix = f"{base_url}{PUSH_PATH}"
         self._now = now
         self._found: dict[bytes, ChannelRow] = {}
         self._forgotten = 0  # how often something was forgotten: what was read before is not remembered then
@@ -133,7 +138,10 @@ class Channels:
     async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
         """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one.
 
-        :param remote_id: the GUID of a registration, or what stands for it with a package family name.
+        A push subscription stays for as long as its device asks for it: its end is put off, and its URI never changes.
+
+        :param remote_id: the GUID of a registration, or what stands for it with a package family name; for a push
+            subscription what stands for its senders.
         """
         if not 0 < len(app) <= MAX_APP_NAME:
             return Denial(HResult.E_INVALIDARG, f"an app's name has 1 to {MAX_APP_NAME} characters, not {len(app)}")
@@ -143,7 +151,9 @@ class Channels:
         async with self._changing:
             channels = await self._store.live_channels(device, app, self._now())
             live = [channel for channel in channels if self._registrations.known(channel.client_id)]
-            granted = self._again(live, client_id, known_uri) or await self._new(device, app, client_id, len(live))
+            granted = await self._again(live, client_id, known_uri) or await self._new(
+                device, app, client_id, len(live)
+            )
         if not self._registrations.known(client_id):  # it may have gone meanwhile
             return _unregistered(remote_id)
         return granted
@@ -154,6 +164,12 @@ class Channels:
         return None if isinstance(found, Denial) else found
 
     def _client_of(self, app: str, remote_id: str) -> str | Denial:
+        if is_web_push(remote_id):
+            try:
+                sender_key_of(remote_id)
+            except ValueError as fault:
+                return Denial(HResult.E_INVALIDARG, str(fault))
+            return remote_id
         family = family_of(remote_id)
         if family is not None:
             return self._registrations.client_of_family(family, app) or _unregistered(remote_id)
@@ -162,22 +178,46 @@ class Channels:
             return Denial(HResult.E_INVALIDARG, "the remote id is not a GUID, or the null GUID")
         return self._registrations.client_of(guid) or _unregistered(guid)
 
-    def _again(self, live: list[ChannelRow], client_id: str, known_uri: str) -> Grant | None:
-        if not known_uri.startswith(self._prefix):
-            return None
-        token = token_of(known_uri[len(self._prefix) :].encode())
+    async def _again(self, live: list[ChannelRow], client_id: str, known_uri: str) -> Grant | None:
+        token = self._token_in(known_uri)
         known = token and hash_of(token)
-        for channel in live:
-            if channel.hash == known and channel.client_id == client_id:
-                fresh = channel.expires > self._now() + RENEW_BEFORE
-                return Grant(channel.name, known_uri, channel.expires) if fresh else None
-        return None
+        its = [channel for channel in live if channel.hash == known and channel.client_id == client_id]
+        if is_web_push(client_id):  # its senders are not told of another: it stays, and its end is put off
+            its = await self._put_off(its)
+        fresh = [channel for channel in its if channel.expires > self._now() + RENEW_BEFORE]
+        return Grant(fresh[0].name, known_uri, fresh[0].expires) if fresh else None
+
+    def _token_in(self, uri: str) -> str | None:
+        """Take the token out of a URI that was given out for a channel, or for a push subscription."""
+        if uri.startswith(self._push_prefix):
+            return uri[len(self._push_prefix) :]
+        return token_of(uri[len(self._prefix) :].encode()) if uri.startswith(self._prefix) else None
+
+    async def _put_off(self, subscriptions: list[ChannelRow]) -> list[ChannelRow]:
+        """Put off the ends of those that are past the middle of their time, and return all as they are then."""
+        expires = self._now() + SUBSCRIPTION_LIFETIME
+        old = {each.hash for each in subscriptions if each.expires < self._now() + SUBSCRIPTION_LIFETIME / 2}
+        if not old:
+            return subscriptions
+        try:
+            await self._store.prolong([each for each in subscriptions if each.hash in old], expires)
+        finally:
+            self.forget_known(old)
+        return [evolve(each, expires=expires) if each.hash in old else each for each in subscriptions]
+
+    async def prolong(self, device: str) -> list[ChannelRow]:
+        """Put off the ends of a device's push subscriptions, since it is there, and return them."""
+        async with self._changing:
+            return await self._put_off(await self._store.subscriptions(device, self._now()))
 
     async def _new(self, device: str, app: str, client_id: str, live: int) -> Grant | Denial:
         if live >= MAX_LIVE:
             return Denial(
                 HResult.E_ACCESSDENIED, f"{live} channels of this app are open on this device; close them first"
             )
+        if is_web_push(client_id) and len(await self._store.subscriptions(device, self._now())) >= MAX_SUBSCRIPTIONS:
+            text = f"this device has {MAX_SUBSCRIPTIONS} push subscriptions, and may have no more; end some first"
+            return Denial(HResult.E_ACCESSDENIED, text)
         if self.count >= self._limit:
             await self.prune()
             if self.count >= self._limit:
@@ -185,7 +225,7 @@ class Channels:
         token = secrets.token_urlsafe(32)
         token_hash = hash_of(token)
         name = token_hash.hex()[:_NAME_LENGTH]
-        expires = self._now() + CHANNEL_LIFETIME
+        expires = self._now() + (SUBSCRIPTION_LIFETIME if is_web_push(client_id) else CHANNEL_LIFETIME)
         channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
         before = self._forgotten
         try:
@@ -198,7 +238,8 @@ class Channels:
         self.count += 1
         if self._forgotten == before:  # else another node may have revoked it already
             self._cache(channel)
-        return Grant(name, f"{self._prefix}token={token}", expires)
+        uri = f"{self._push_prefix}{token}" if is_web_push(client_id) else f"{self._prefix}token={token}"
+        return Grant(name, uri, expires)
 
     async def revoke(self, device: str, app: str) -> tuple[str, ...]:
         """Revoke all channels of an app on a device, and return their names."""

@@ -17,6 +17,7 @@ from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.nodes.lease import LeaseTerms
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.webpush.sender import WEB_PUSH
 from tocsin.service.registry.gathered_reads import PAUSE, GatheredReads
 from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.postgres_change_feed import PostgresChangeFeed
@@ -30,7 +31,10 @@ from tocsin.tasks import task_group
 _ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({arrays(1, *ENTRY_KINDS, 'text', 'bytea')}) WHERE true"  # noqa: S608 - constants
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
-_ORPHANED: Final = "NOT revoked AND expires > $1 AND client_id NOT IN (SELECT client_id FROM apps)"
+_SUBSCRIPTION: Final = f"starts_with(client_id, '{WEB_PUSH}')"
+_ORPHANED: Final = (
+    f"NOT revoked AND expires > $1 AND client_id NOT IN (SELECT client_id FROM apps) AND NOT {_SUBSCRIPTION}"  # noqa: S608 - constants
+)
 _APPS: Final = "SELECT client_id, name, remote_id, family FROM apps"
 _SECRETS: Final = "SELECT hash, client_id, created, expires FROM secrets"
 _CHANNEL: Final = "hash, name, client_id, app, device, expires, revoked"
@@ -152,6 +156,17 @@ class PostgresServiceStore:
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
         """Return the channels of an app on a device that are neither revoked nor expired."""
         return await self._channels("device = $1 AND app = $2 AND NOT revoked AND expires > $3", device, app, now)
+
+    async def subscriptions(self, device: str, now: float) -> list[ChannelRow]:
+        """Return the push subscriptions of a device that are neither revoked nor expired."""
+        return await self._channels(f"device = $1 AND NOT revoked AND expires > $2 AND {_SUBSCRIPTION}", device, now)
+
+    async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
+        """Put off the end of these channels."""
+        hashes = [channel.hash for channel in channels]
+        await self._database.write(
+            Statement("UPDATE channels SET expires = $2 WHERE hash = ANY($1::bytea[])", [(hashes, expires)])
+        )
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
         """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""

@@ -62,7 +62,11 @@ class KeptApps:
 
 @frozen
 class ChannelRow:
-    """A channel: the SHA-256 of its token, and whose it is; ``device`` is the SHA-256 of the device's key in hex."""
+    """A channel: the SHA-256 of its token, and whose it is; ``device`` is the SHA-256 of the device's key in hex.
+
+    ``client_id`` is that of the app that may send to it; of a push subscription it is what stands for its senders
+    (:mod:`tocsin.protocol.webpush.sender`).
+    """
 
     hash: bytes
     name: str
@@ -154,6 +158,14 @@ class ServiceStore(Protocol):
 
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
         """Return the channels of an app on a device that are neither revoked nor expired, in any order."""
+        ...
+
+    async def subscriptions(self, device: str, now: float) -> list[ChannelRow]:
+        """Return the push subscriptions of a device that are neither revoked nor expired, in any order."""
+        ...
+
+    async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
+        """Put off the end of these channels, in one transaction; those that are not there are passed over."""
         ...
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:

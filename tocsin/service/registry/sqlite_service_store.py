@@ -17,6 +17,7 @@ from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER, touching
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.webpush.sender import WEB_PUSH
 from tocsin.service.registry.gathered_reads import PAUSE, GatheredReads
 from tocsin.service.registry.hub_tables import TABLES
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
@@ -62,7 +63,8 @@ _MIGRATIONS = (
 _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
 _ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
-_ORPHANED = "revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps)"
+_SUBSCRIPTION = f"substr(client_id, 1, {len(WEB_PUSH)}) = '{WEB_PUSH}'"
+_ORPHANED = f"revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps) AND NOT {_SUBSCRIPTION}"  # noqa: S608 - constants
 _WITHOUT_CHANNELS = "device NOT IN (SELECT device FROM channels)"
 _COUNT_BY_APP = (
     "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
@@ -170,6 +172,20 @@ class SqliteServiceStore:
             (device, app, now),
         )
         return [channel_of_row(row) for row in rows]
+
+    async def subscriptions(self, device: str, now: float) -> list[ChannelRow]:
+        """Return the push subscriptions of a device that are neither revoked nor expired."""
+        rows = await self._database.read(
+            f"SELECT {_CHANNEL} FROM channels WHERE device = ? AND revoked = 0 AND expires > ? AND {_SUBSCRIPTION}",  # noqa: S608 - constants
+            (device, now),
+        )
+        return [channel_of_row(row) for row in rows]
+
+    async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
+        """Put off the end of these channels."""
+        await self._database.write(
+            ("UPDATE channels SET expires = ? WHERE hash = ?", [(expires, channel.hash) for channel in channels])
+        )
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
         """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""

@@ -18,12 +18,12 @@ MOST: Final = 256
 
 @frozen(eq=False)
 class ChannelLookup:
-    """What a request asks for: the channel of a token, for an app. ``found`` is called with it, or with why the app may not use it now.
+    """What a request asks for: the channel of a token, for an app, or None for a push subscription. ``found`` is called with it, or with why the app may not use it now.
 
     ``failed`` is called instead where that is a fault of ours, which is being handled then.
     """
 
-    client_id: str
+    client_id: str | None
     token: str
     found: Callable[[ChannelRow | Refusal], None]
     failed: Callable[[], None]

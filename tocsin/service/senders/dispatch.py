@@ -1,4 +1,4 @@
-"""The way of one notification to its device, for every way in: WNS today, others beside it.
+"""The way of one notification to its device, for every way in: WNS, Web Push, hubs.
 
 No header and no status is known here. A way in asks in this order: :meth:`Dispatcher.identify`, :meth:`Dispatcher.admit`,
 :meth:`Dispatcher.deliver` or :meth:`Dispatcher.withdraw`. One that knows its app by other means counts it
@@ -18,6 +18,7 @@ from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.refusal import Refusal, RefusalKind
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import MAX_PAYLOAD
+from tocsin.protocol.webpush.sender import is_web_push
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.limits import Limits
@@ -78,26 +79,27 @@ class Dispatcher:
         """Return the client id of the app that an access token was issued to, where the token was seen lately; else nothing."""
         return self._tokens.holder_of(access_token)
 
-    def admit_known(self, client_id: str, channel_token: str | None) -> ChannelRow | Refusal | None:
+    def admit_known(self, client_id: str | None, channel_token: str | None) -> ChannelRow | Refusal | None:
         """Return the channel of that token if it is in memory and the app's, or why the app may not use it now; None: ask :meth:`admit`.
 
+        :param client_id: that of the app; None: a push subscription is meant, whose senders show that they may use it.
         :param channel_token: None where there is none.
         """
         if channel_token is None:
             return _CHANNEL_FAULTS[ChannelFault.UNKNOWN]
         channel = self._channels.known(channel_token)
-        if channel is None or channel.client_id != client_id:
+        if channel is None or not _is_meant(client_id, channel):
             return None
         return (self._limits.limited and self._limits.channel(channel.name)) or channel
 
-    async def admit(self, client_id: str, channel_token: str) -> ChannelRow | Refusal:
+    async def admit(self, client_id: str | None, channel_token: str) -> ChannelRow | Refusal:
         """Return the channel of that token, if the app may use it and use it now, or why not; it may have to be read from the store."""
         return (await self.admit_all([(client_id, channel_token)]))[0]
 
-    async def admit_all(self, asked: Sequence[tuple[str, str]]) -> list[ChannelRow | Refusal]:
+    async def admit_all(self, asked: Sequence[tuple[str | None, str]]) -> list[ChannelRow | Refusal]:
         """Do so for several: what has to be read is read together.
 
-        :param asked: a client id and a channel's token each.
+        :param asked: a client id, or None as with :meth:`admit_known`, and a channel's token each.
         """
         try:
             channels = await self._channels.find_all([token for _, token in asked])
@@ -107,11 +109,11 @@ class Dispatcher:
         pairs = zip(asked, channels, strict=True)
         return [self._may_use(client_id, channel) for (client_id, _), channel in pairs]
 
-    def _may_use(self, client_id: str, channel: ChannelRow | ChannelFault) -> ChannelRow | Refusal:
+    def _may_use(self, client_id: str | None, channel: ChannelRow | ChannelFault) -> ChannelRow | Refusal:
         if isinstance(channel, ChannelFault):
             return _CHANNEL_FAULTS[channel]
-        if channel.client_id != client_id:
-            return Refusal(RefusalKind.NOT_AUTHORIZED)
+        if not _is_meant(client_id, channel):
+            return Refusal(RefusalKind.UNKNOWN_CHANNEL if client_id is None else RefusalKind.NOT_AUTHORIZED)
         return self._limits.channel(channel.name) or channel
 
     def usable(self, channel: ChannelRow | None) -> ChannelRow | Refusal:
@@ -141,14 +143,24 @@ class Dispatcher:
         """Store what its device does not have, where its sender allows that; return as :meth:`deliver` does."""
         return outcome(await self._devices.conclude(channel, payload, notification, result))
 
+    async def withdraw_message(self, channel: ChannelRow, id: str) -> bool | Refusal:  # noqa: A002 - the field's name
+        """Delete a message that waits; tell whether it did."""
+        try:
+            return await self._devices.offline.withdraw_message(channel, id)
+        except StateUnavailable as failure:
+            return self._not_deleted("a message", failure)
+
     async def withdraw(self, channel: ChannelRow, match: ToastMatch) -> Refusal | None:
         """Delete toasts, those that are stored, and those that the device shows, if it is there."""
         try:
             await self._devices.withdraw(channel, match)
         except StateUnavailable as failure:
-            self._recurring.log(logger, logging.WARNING, "withdraw", "toasts could not be deleted: %s", failure)
-            return Refusal(RefusalKind.NODE_LAPSED if self._devices.has_lapsed() else RefusalKind.STORE_UNWRITABLE)
+            return self._not_deleted("toasts", failure)
         return None
+
+    def _not_deleted(self, what: str, failure: StateUnavailable) -> Refusal:
+        self._recurring.log(logger, logging.WARNING, "withdraw", "%s could not be deleted: %s", what, failure)
+        return Refusal(RefusalKind.NODE_LAPSED if self._devices.has_lapsed() else RefusalKind.STORE_UNWRITABLE)
 
     def payload(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Payload:  # noqa: A002 - the field's name
         """Make what is sent to the device, and stored."""
@@ -162,3 +174,8 @@ class Dispatcher:
         return Payload(
             id, channel.name, notification.type, body, expires, notification.priority, now, notification.label
         )
+
+
+def _is_meant(client_id: str | None, channel: ChannelRow) -> bool:
+    """Tell whether a channel is that app's; for None, whether it is a push subscription."""
+    return is_web_push(channel.client_id) if client_id is None else channel.client_id == client_id
