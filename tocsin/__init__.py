@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         ToastDismissedEventArgs,
         ToastNotifier,
     )
+    from tocsin.api.web_push_subscription import WebPushSubscription
     from tocsin.client.notification_hub import HubRegistration, NotificationHub
     from tocsin.client.wns_client import WnsClient
     from tocsin.mailbox import MailboxStatistics
@@ -208,6 +209,7 @@ __all__ = [
     "ToastProgress",
     "ToastScenario",
     "UnreadableContent",
+    "WebPushSubscription",
     "WnsClient",
     "XmlElement",
     "connect",
@@ -241,6 +243,7 @@ _HOMES = {
     "tocsin.api.registration": ("Registration",),
     "tocsin.api.subscription": ("PushHandler",),
     "tocsin.api.toast_activated": ("ToastActivatedHandler", "ToastNotificationActivatedEventArgs"),
+    "tocsin.api.web_push_subscription": ("WebPushSubscription",),
     "tocsin.client.notification_hub": ("HubRegistration", "NotificationHub"),
     "tocsin.client.wns_client": ("WnsClient",),
     "tocsin.mailbox": ("MailboxStatistics",),

@@ -66,7 +66,7 @@ class World:
     def take(self, payloads: list[Payload]) -> None:
         """Take payloads in together, and note which go on, by channel."""
         if payloads:
-            for row in self.admission.admit(arrivals(*payloads)):
+            for row in self.admission.admit(arrivals(*payloads), {}):
                 self.going.setdefault(channel_of(row), []).append(row)
 
     def found(self) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from tocsin.actors.actor import perform
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import _KEYS, ChannelRequester, Neighbours
 from tocsin.actors.clock import LoopClock, ServiceClock
+from tocsin.actors.push_messages import PushMessages
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
@@ -54,7 +55,8 @@ class Ground:
     async def begin(self) -> ChannelRequester:
         """Build an instance, as an actor that begins anew does."""
         clock = StandingClock(seed=1)
-        around = Neighbours(*(self.mailboxes[name] for name in ("connection", "retry_scheduler", "payload_router")))
+        names = "connection", "retry_scheduler", "payload_router"
+        around = Neighbours(*(self.mailboxes[name] for name in names), PushMessages())
         senses = Senses(clock, ServiceClock(clock), Alarm(Mailbox("channel_requester")))
         requester = ChannelRequester(self.store, senses, self.sessions, around)
         await requester.start()

@@ -10,6 +10,7 @@ from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.operator_desk import OperatorDesk
 from tocsin.actors.payload_router import PayloadRouter, RouterNeighbours
+from tocsin.actors.push_messages import PushMessages
 from tocsin.actors.senses import Senses
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.memory_store import MemoryStore
@@ -25,7 +26,8 @@ async def test_it_follows_the_payloads_that_came_before_it() -> None:
     clock = LoopClock(seed=1)
     at_service = ServiceClock(clock)
     effects = InboxEffects(store, Senses(clock, at_service, Alarm(mailbox)), DeadLetterPolicy())
-    beside = RouterNeighbours(Mailbox("connection"), supervisor, OperatorDesk(mailbox, store), lambda: False)
+    desk = OperatorDesk(mailbox, store)
+    beside = RouterNeighbours(Mailbox("connection"), supervisor, desk, PushMessages(), lambda: False)
     router = PayloadRouter(store, at_service, effects, beside)
     await router.start()
     router.channel_subscribed(m.ChannelSubscribed("mail", "c1"), b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import compress, repeat
 
 from attrs import astuple
@@ -10,7 +11,7 @@ from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.persistence.store import REMEMBERED, DeadLetter, InboxSummary
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
-from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, sequence_of
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, sequence_of
 from tocsin.protocol.delivery.recent_ids import RecentIds
 from tocsin.protocol.messages import Arrivals
 from tocsin.protocol.platform.conditions import Gate
@@ -30,12 +31,17 @@ class Admission:
         self._sequence = inbox.last_sequence
         self._recent = RecentIds(REMEMBERED, inbox.recent_ids)
 
-    def admit(self, arrivals: Arrivals) -> list[PlainRow]:
-        """Take payloads in, and return those that go on at once; a duplicate is left out, and acknowledged all the same."""
+    def admit(self, arrivals: Arrivals, unreadable: Mapping[str, str]) -> list[PlainRow]:
+        """Take payloads in, and return those that go on at once; a duplicate is left out, and acknowledged all the same.
+
+        :param unreadable: why payloads die of that they cannot be read, by their ids.
+        """
         rows, priorities = self._number_new(arrivals)
         passed = rows
+        if unreadable:
+            passed, priorities = self._bury_unreadable(rows, priorities, unreadable)
         if not self._windows.gates.wide_open or arrivals.expires.count(None) < len(arrivals.expires):
-            passed = [row for row, priority in zip(rows, priorities, strict=True) if self._passes(row, priority)]
+            passed = [row for row, priority in zip(passed, priorities, strict=True) if self._passes(row, priority)]
         going = self._windows.admit(passed)
         if len(going) < len(rows):
             on_their_way = set(map(sequence_of, going))
@@ -75,6 +81,16 @@ class Admission:
         behind = arrivals.expires, arrivals.channels, arrivals.labels
         rows = zip(numbers, *of_payload, repeat(1, count), *behind, repeat(self._at_service.wall(), count), strict=True)
         return list(rows), arrivals.priorities
+
+    def _bury_unreadable(
+        self, rows: list[PlainRow], priorities: tuple[int, ...], unreadable: Mapping[str, str]
+    ) -> tuple[list[PlainRow], tuple[int, ...]]:
+        """Let those die that cannot be read, and return the others."""
+        for row in rows:
+            if id_of(row) in unreadable:
+                self._effects.bury(sequence_of(row), DropReason.UNREADABLE, unreadable[id_of(row)])
+        good = [id_of(row) not in unreadable for row in rows]
+        return list(compress(rows, good)), tuple(compress(priorities, good))
 
     def _passes(self, row: PlainRow, priority: int) -> bool:
         """Send a payload through the gates: it passes, or it dies, or it waits for another state of the machine."""

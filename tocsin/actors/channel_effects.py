@@ -11,6 +11,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.channel_request import ChannelRequest
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
+from tocsin.protocol.webpush.sender import is_web_push
 
 
 class ChannelEffects:
@@ -77,23 +78,31 @@ class ChannelEffects:
                 progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count, text)
             self._replies.append((session, progress))
 
-    def success(self, request: ChannelRequest, channel: StoredChannel, ends: float) -> None:
+    def success(self, request: ChannelRequest, channel: StoredChannel, ends: float, keys: bytes) -> None:
         """Report the channel to those who asked; one that no app asked for is news for the sessions of the app.
 
+        A push subscription is none: its URI stays what it was.
+
         :param ends: its end as this machine's wall clock will show it, in seconds since the epoch.
+        :param keys: of a push subscription, what its senders need beside the URI.
         """
         name, uri = channel.channel, channel.uri
         for session, number in request.askers:
-            done = m.CreateChannelDone(number, Status.COMPLETED_SUCCESS, HResult.S_OK, "", name, uri, ends)
+            done = m.CreateChannelDone(number, Status.COMPLETED_SUCCESS, HResult.S_OK, "", name, uri, ends, keys)
             self._replies.append((session, done))
-        if not request.askers:
+        if not request.askers and not is_web_push(channel.remote_id):
             self._news.append(m.ChannelRenewed(channel.app, channel.remote_id, name, uri, ends))
 
     def failure(self, request: ChannelRequest) -> None:
         """Report that there is none, and why."""
-        for session, number in request.askers:
-            done = m.CreateChannelDone(number, Status.COMPLETED_FAILURE, request.hresult, request.text, "", "", 0.0)
-            self._replies.append((session, done))
+        for asker in request.askers:
+            self.refuse(asker, request.text, request.hresult)
+
+    def refuse(self, asker: tuple[str, int], text: str, hresult: int) -> None:
+        """Report to one who asked that there is none."""
+        session, number = asker
+        done = m.CreateChannelDone(number, Status.COMPLETED_FAILURE, hresult, text, "", "", 0.0)
+        self._replies.append((session, done))
 
     async def perform(self) -> None:
         """Write, then tell.

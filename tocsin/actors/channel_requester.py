@@ -12,6 +12,7 @@ from tocsin.actors.actor import Actor, Wait, receives, receives_from_apps
 from tocsin.actors.channel_effects import ChannelEffects
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.device_channels import DeviceChannels
+from tocsin.actors.push_messages import SEED_KEY, PushMessages, refusal_words
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
@@ -31,7 +32,9 @@ from tocsin.protocol.platform.channel_request import (
     fault_of_grant,
 )
 from tocsin.protocol.platform.conditions import AppSettings, HostState, channel_refusal
+from tocsin.protocol.platform.power import is_unified_push
 from tocsin.protocol.platform.retry_schedule import left
+from tocsin.protocol.webpush.sender import is_web_push
 
 _SERVICE_TIME = "service_time"  # the setting in which what is known of the service's time is kept for the next start
 _KEYS = 2**52  # a random one below it begins, and all that follow are exact
@@ -44,6 +47,8 @@ class Neighbours:
     connection: Mailbox
     scheduler: Mailbox
     router: Mailbox
+    messages: PushMessages
+    """Gives push subscriptions their keys."""
 
 
 class ChannelRequester(Actor):
@@ -57,6 +62,7 @@ class ChannelRequester(Actor):
         self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._connection = neighbours.connection
         self._scheduler = neighbours.scheduler
+        self._messages = neighbours.messages
         self._sessions = sessions
         self._effects = ChannelEffects(store, sessions, neighbours.router)
         self._link = ConnectionRecord(senses.clock)
@@ -89,6 +95,7 @@ class ChannelRequester(Actor):
         """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
         if not self._at_service.known:
             self._at_service.recall(await self._store.value(_SERVICE_TIME))
+        self._messages.recall(await self._store.value(SEED_KEY))
         self._channels = DeviceChannels(await self._store.channels())
         self._effects.announce(self._channels.values())
         for stored in await self._store.requests():
@@ -106,6 +113,10 @@ class ChannelRequester(Actor):
     def create(self, message: m.CreateChannel, stamped: m.Stamped) -> None:
         """Begin a request, or join one that is out for the same app."""
         asker = (stamped.session, message.request)
+        refusal = refusal_words() if is_web_push(message.remote_id) and not is_unified_push(stamped.app) else ""
+        if refusal:
+            self._effects.refuse(asker, refusal, HResult.ERROR_NOT_SUPPORTED)
+            return
         request = self._open.get((stamped.app, message.remote_id))
         if request is None:
             self._begin(stamped.app, message.remote_id, [asker])
@@ -192,6 +203,7 @@ class ChannelRequester(Actor):
             self._fail(request, Event.REFUSED, HResult.E_UNEXPECTED, fault)
             return
         channel = StoredChannel(message.channel, request.app, request.remote_id, message.uri, message.expires)
+        self._begin_secret(request)
         self._channels.add(channel, message.now)
         request.channel = channel.channel
         self._step(request, Event.GRANTED)
@@ -342,6 +354,13 @@ class ChannelRequester(Actor):
         request.hresult, request.text, request.retry_after = hresult, text, retry_after
         self._step(request, event)
 
+    def _begin_secret(self, request: ChannelRequest) -> None:
+        """Have the device's secret kept, before the first subscription whose messages are opened here is told of."""
+        if is_web_push(request.remote_id) and not is_unified_push(request.app):
+            seed = self._messages.begin()
+            if seed is not None:
+                self._effects.keep_value(SEED_KEY, seed)
+
     def _granted(self, request: ChannelRequest) -> StoredChannel:
         return self._channels[request.channel]
 
@@ -372,4 +391,5 @@ class ChannelRequester(Actor):
 
     def _report_success(self, request: ChannelRequest) -> None:
         channel = self._granted(request)
-        self._effects.success(request, channel, self._at_service.on_our_wall(channel.expires))
+        keys = self._messages.public(channel.channel) if is_web_push(request.remote_id) else b""
+        self._effects.success(request, channel, self._at_service.on_our_wall(channel.expires), keys)

@@ -109,4 +109,4 @@ class DeviceChannels:
 def _moments(channel: StoredChannel) -> tuple[tuple[float, str, float], tuple[float, str, float]]:
     """Return when it is to be renewed, and when it is to be forgotten."""
     name, expires = channel.channel, channel.expires
-    return (renewal(expires), name, expires), (expires, name, expires)
+    return (renewal(channel.remote_id, expires), name, expires), (expires, name, expires)

@@ -17,6 +17,7 @@ from tocsin.actors.admission import Admission
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.operator_desk import OperatorDesk
+from tocsin.actors.push_messages import SEED_KEY, PushMessages
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.dead_letter_choice import check_drop, check_retry
 from tocsin.persistence.store import Store
@@ -43,6 +44,8 @@ class RouterNeighbours:
     connection: Mailbox
     supervisor: Mailbox
     desk: OperatorDesk
+    messages: PushMessages
+    """Opens messages of Web Push."""
     has_shell: Callable[[], bool] = bool
     """Tells whether there is a shell, which takes what is to be shown of every app."""
 
@@ -62,6 +65,7 @@ class PayloadRouter(Actor):
         self._connection = neighbours.connection
         self._supervisor = neighbours.supervisor
         self._desk = neighbours.desk
+        self._messages = neighbours.messages
         self._windows = ChannelWindows(has_shell=neighbours.has_shell())
         self._lost: list[str] = []
         self._uninstalled: set[str] = set()
@@ -77,6 +81,7 @@ class PayloadRouter(Actor):
 
     async def start(self) -> None:
         """Find what was accepted and not ended; payloads of channels that are gone die now."""
+        self._messages.recall(await self._store.value(SEED_KEY))
         await self._store.release(parked=True)
         inbox = await self._store.inbox()
         self._admission = Admission(self._at_service, self._windows, self._effects, inbox)
@@ -96,7 +101,7 @@ class PayloadRouter(Actor):
         """Take payloads in; one that was sent again is only acknowledged again."""
         self._acknowledged += message.ids
         app_of = self._windows.channels
-        for row in self._admission.admit(message):
+        for row in self._admission.admit(*self._messages.open(message, app_of)):
             self._batches[app_of[channel_of(row)]].append(row)
 
     @receives(m.WithdrawToasts)

@@ -36,6 +36,7 @@ from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.operator_desk import OperatorDesk
 from tocsin.actors.payload_router import PayloadRouter, RouterNeighbours
 from tocsin.actors.payload_watch import PayloadWatch
+from tocsin.actors.push_messages import PushMessages
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.routes import (
     FROM_APPS,
@@ -116,8 +117,11 @@ class Platform:
         sessions, connection = self.sessions, self.connection
         self.service_clock = ServiceClock(kernel.clock)
         self.operator_desk = OperatorDesk(router, store)
-        beside_router = RouterNeighbours(connection, supervisor, self.operator_desk, lambda: self._shell_is_open)
-        neighbours, kept = Neighbours(connection, scheduler, router), dead_letters or DeadLetterPolicy()
+        messages = PushMessages()
+        beside_router = RouterNeighbours(
+            connection, supervisor, self.operator_desk, messages, lambda: self._shell_is_open
+        )
+        neighbours, kept = Neighbours(connection, scheduler, router, messages), dead_letters or DeadLetterPolicy()
 
         runner, senses = self._runner, self._senses
 

@@ -19,15 +19,18 @@ from tocsin.api.session import Session
 from tocsin.api.subscription import PushHandler
 from tocsin.api.tiles_and_badge import Badge, Tiles
 from tocsin.api.toast_notifier import ToastNotifier
+from tocsin.api.web_push_subscription import WebPushSubscription, parse_server_key
 from tocsin.platform_status import ConnectionStatus, PlatformStatus
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import check_callable
-from tocsin.protocol.errors import IllegalCall, InvalidArgument
+from tocsin.protocol.errors import ChannelNotGranted, IllegalCall, InvalidArgument, NotSupported
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo, parse_activators
 from tocsin.protocol.platform.activator_registration import is_supported
 from tocsin.protocol.platform.channel_request import by_family, parse_remote_id
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.text import quoted
+from tocsin.protocol.webpush.sender import sender_key_of, web_push_sender
 
 
 @frozen
@@ -291,9 +294,35 @@ class PushNotificationManager:
             )
         return self._request(by_family(self._identity.family_name))
 
+    async def create_web_push_subscription(
+        self, application_server_key: bytes | str | None = None
+    ) -> WebPushSubscription:
+        """Subscribe to Web Push, with all retries, and return the subscription, which any sender of the web can push to.
+
+        The app has one for each key, also after a restart: call this at every start. What is pushed comes as plaintext, as
+        every raw payload; only this device can decrypt it. The app need not be registered at the service.
+
+        :param application_server_key: the public VAPID key of the one sender that may push, 65 bytes or their base64url; with
+            None all may that know the endpoint.
+        :raises ChannelNotGranted: the request has failed for good; ``hresult`` and the text say why.
+        :raises NotSupported: the platform cannot decrypt; the text says what to install, or to upgrade.
+        :raises InvalidArgument: the key is none.
+        :raises Busy: too many requests are waiting.
+        """
+        remote_id = web_push_sender(parse_server_key(application_server_key))
+        try:
+            channel = await self._request(remote_id).channel()
+        except ChannelNotGranted as refused:
+            if refused.hresult == HResult.ERROR_NOT_SUPPORTED:
+                raise NotSupported(str(refused)) from None
+            raise
+        if not isinstance(channel, WebPushSubscription):
+            raise NotSupported("the agent does not know Web Push: upgrade it")
+        return channel
+
     def _request(self, remote_id: str, *, owed: bool = False) -> CreateChannelOperation:
         def channel(done: m.CreateChannelDone) -> PushNotificationChannel:
-            return self._hold(done.channel, done.uri, done.expires, remote_id)
+            return self._hold(done.channel, done.uri, done.expires, remote_id, done.keys)
 
         return CreateChannelOperation(self._session, remote_id, channel, owed=owed)
 
@@ -318,8 +347,13 @@ class PushNotificationManager:
         check_callable(handler, "a handler")
         self._revoked.append(handler)
 
-    def _hold(self, name: str, uri: str, expires: float, remote_id: str) -> PushNotificationChannel:
+    def _hold(  # what was granted
+        self, name: str, uri: str, expires: float, remote_id: str, keys: bytes = b""
+    ) -> PushNotificationChannel:
         self._granted[name] = (uri, remote_id)
+        if keys:
+            server_key = sender_key_of(remote_id)
+            return WebPushSubscription(self._session, self._app, name, uri, expires, keys, server_key)
         return PushNotificationChannel(self._session, self._app, name, uri, expires)
 
     def _channel_list(self, channels: frozenset[str]) -> None:

@@ -44,12 +44,12 @@ class Registration:
             raise InvalidArgument(f"no command line can have the body {quoted(body)}")
         secrets = ["--client-id", self.client_id, "--client-secret", self.client_secret]
         if body.startswith("-"):
-            return shlex.join([_command(), "send", *secrets, "--", uri, body])
+            return shlex.join([own_command(), "send", *secrets, "--", uri, body])
         text = f"@{body}" if body.startswith("@") else body  # one would be a file's
-        return shlex.join([_command(), "send", uri, text, *secrets])
+        return shlex.join([own_command(), "send", uri, text, *secrets])
 
 
-def _command() -> str:
+def own_command() -> str:
     """Name the command of this Python: by its path where another terminal, in no environment, would not find it by name."""
     own = shutil.which("tocsin", path=sysconfig.get_path("scripts"))
     return "tocsin" if own is None or own == shutil.which("tocsin") else own

@@ -117,7 +117,7 @@ def _fields(channel: StoredChannel, waiting: int, *, uris: bool) -> dict[str, An
         "channel": channel.channel,
         "remote_id": channel.remote_id,
         "ends": _moment(channel.expires),
-        "renewed": _moment(renewal(channel.expires)),
+        "renewed": _moment(renewal(channel.remote_id, channel.expires)),
         "waiting": waiting,
     }
     return fields | ({"uri": channel.uri} if uris else {})

@@ -16,7 +16,9 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
 from tocsin.api.kept_secrets import keep_secret
+from tocsin.api.manager import PushNotificationManager
 from tocsin.api.registration import Registration
+from tocsin.api.web_push_subscription import WebPushSubscription
 from tocsin.cli.command_line import add_verb, span, whole
 from tocsin.cli.payload_choice import add_choice_options, choice_of
 from tocsin.cli.payload_command import PayloadCommand, command_words
@@ -41,6 +43,9 @@ A toast is also shown, in a frame. In a terminal its buttons are pressed by typi
 in by 'NUMBER text', o is a click on the toast itself, and d dismisses it. Tiles and badges are kept: see 'tocsin tiles'.
 What cannot be shown is in 'tocsin dead-letters', with the reason. With --json, --count or --exec, all is printed, and nothing shown.
 
+With --web-push the channel is a push subscription: printed is what libraries of Web Push, and 'tocsin webpush send', take as it is.
+With a KEY, the public one of a sender, that sender alone can push.
+
 With --type and --grep only some payloads are asked for: the others are taken without a word, and are not counted.
 
 With --exec a program is run for each payload, one after the other: the body is its standard input, and TOCSIN_ID, TOCSIN_TYPE,
@@ -58,6 +63,7 @@ examples:
   tocsin listen --json --count 1         for a script: the channel as one JSON object, then one payload, then exit 0
   tocsin listen --json --count 1 --type toast --grep 'order [0-9]+' --timeout 30
   tocsin listen --exec "sh -c 'cat >> pushes.log'"
+  tocsin listen --web-push               what any sender of Web Push takes, instead of a channel of WNS
   tocsin listen --state ./mine --port 8080
 """
 
@@ -76,6 +82,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--timeout", type=span, metavar="S", help="end S seconds after the channel was printed, with 124"
     )
+    words = "be subscribed to Web Push, with KEY by the sender of that public key alone"
+    parser.add_argument("--web-push", metavar="KEY", nargs="?", const="", help=words)
     add_choice_options(parser)
     words = "run this for each payload; where it exits with 0, the payload is handled"
     parser.add_argument("--exec", dest="command", type=command_words, metavar="CMD", help=words)
@@ -101,6 +109,10 @@ class Output(Protocol):
 
     def channel(self, channel: PushNotificationChannel, registration: Registration) -> None:
         """Print how to push."""
+        ...
+
+    def subscription(self, subscription: WebPushSubscription) -> None:
+        """Print how to push by Web Push."""
         ...
 
     def payload(self, args: PushNotificationReceivedEventArgs) -> None:
@@ -129,12 +141,9 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
                 scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
                 if desktop is not None:
                     await manager.toasts.on_activated(show_click)
-                result = await manager.create_channel(registration.remote_id)
-                if result.channel is None:
-                    raise PlatformUnavailable(str(result), result.extended_error)
-                output.channel(result.channel, registration)
+                channel = await _subscribed(manager, arguments.web_push, output)
                 time.deadline = anyio.current_time() + (arguments.timeout or math.inf)
-                async with aclosing(result.channel.payloads()) as payloads:
+                async with aclosing(channel.payloads()) as payloads:
                     async for args in payloads:
                         if not choice.takes(args.id, args.type, args.payload):
                             passed_over += 1
@@ -154,6 +163,21 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
         refuse("tocsin listen", over, as_json=arguments.json)
         return _TIME_IS_OVER
     return 0 if count is None else 130
+
+
+async def _subscribed(manager: PushNotificationManager, sender: str | None, output: Output) -> PushNotificationChannel:
+    """Request what is listened to, and print it: a channel, or for a sender of Web Push a subscription."""
+    registration = manager.registration
+    assert registration is not None  # noqa: S101  # the service is our own
+    if sender is not None:
+        subscription = await manager.create_web_push_subscription(sender or None)
+        output.subscription(subscription)
+        return subscription
+    result = await manager.create_channel(registration.remote_id)
+    if result.channel is None:
+        raise PlatformUnavailable(str(result), result.extended_error)
+    output.channel(result.channel, registration)
+    return result.channel
 
 
 def time_is_over(seconds: float, came: int, wanted: int | None, passed_over: int) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.registration import Registration
+from tocsin.api.registration import Registration, own_command
 from tocsin.api.toast_activated import ToastNotificationActivatedEventArgs
+from tocsin.api.web_push_subscription import WebPushSubscription
 from tocsin.child_process import ProcessEnd
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.text import harmless
@@ -44,6 +45,11 @@ class JsonLines:
             page=registration.page_url,
             **_moved(registration),
         )
+
+    def subscription(self, subscription: WebPushSubscription) -> None:
+        """Print the subscription, as senders take it."""
+        expires = subscription.expiration_time.isoformat()
+        self._print(event="subscription", **subscription.as_json(), expires=expires)
 
     def payload(self, args: PushNotificationReceivedEventArgs) -> None:
         """Print a payload; ``text`` is null where it is not UTF-8."""
@@ -81,6 +87,20 @@ class Readable:
             f"expires  {channel.expiration_time:%Y-%m-%d %H:%M} UTC, in {days} days\n"
             f"page     {registration.page_url}, for {SEEN_BY}\n\n"
             f"Push to it from another terminal:\n\n  {lines}\n\n"
+            "Waiting for payloads. Ctrl-C ends."
+        )
+
+    def subscription(self, subscription: WebPushSubscription) -> None:
+        """Print how to push, as a line to paste."""
+        said = json.dumps(subscription.as_json())
+        line = [own_command(), "webpush", "send", "-", _GREETING]
+        if subscription.application_server_key is not None:
+            line += ["--key", "vapid.pem", "--subject", "mailto:you@example.com"]
+        show(
+            f"subscription  {said}\n"
+            f"expires       {subscription.expiration_time:%Y-%m-%d} UTC, and later each time that this is run\n\n"
+            f"Push to it from another terminal, or by any library of Web Push:\n\n"
+            f"  printf %s {shlex.quote(said)} | {shlex.join(line)}\n\n"
             "Waiting for payloads. Ctrl-C ends."
         )
 

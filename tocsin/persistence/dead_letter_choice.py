@@ -8,6 +8,7 @@ from collections.abc import Container
 from tocsin.persistence.store import Changes, DeadLetter, Store
 from tocsin.protocol.errors import InvalidArgument, NotFound
 from tocsin.protocol.text import quoted
+from tocsin.protocol.values import NotificationType
 
 
 async def chosen_id(store: Store, beginning: str) -> str:
@@ -32,11 +33,13 @@ def check_retry(letter: DeadLetter | None, id_: str, channels: Container[str]) -
     """Return a dead letter that may become a payload again.
 
     :param channels: those that the device holds.
-    :raises NotFound: it is not there, or its channel is gone.
+    :raises NotFound: it is not there, or its channel is gone, or it cannot be decrypted.
     """
     found = check_drop(letter, id_)
     if found.channel not in channels:
         raise NotFound(f"the channel of {quoted(id_)} is gone, so that no app would get it; it stays a dead letter")
+    if found.type == NotificationType.PUSH:
+        raise NotFound(f"{quoted(id_)} cannot be decrypted, so that no app would get it; it stays a dead letter")
     return found
 
 

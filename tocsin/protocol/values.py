@@ -11,7 +11,7 @@ PROTOCOL_VERSION = 3
 OLDEST_PROTOCOL_VERSION = 2
 """The oldest version of a device that a service still serves."""
 
-AGENT_VERSION = 3
+AGENT_VERSION = 4
 """What an app and the agent of its user agree on in their greeting."""
 
 OLDEST_AGENT_VERSION = 1

@@ -42,7 +42,7 @@ def test_each_kind_that_is_named_has_to_fit(
 @pytest.mark.parametrize(
     ("types", "stages", "words"),
     [
-        (["voice"], [], "a type of notification is one of raw, toast, tile, badge, not 'voice'"),
+        (["voice"], [], "a type of notification is one of raw, toast, tile, badge, push, not 'voice'"),
         ([], ["lost"], "a stage of a payload is one of received, dropped,"),
     ],
 )

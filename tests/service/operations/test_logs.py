@@ -74,7 +74,7 @@ async def test_answers_are_logged_where_everything_is(world: World) -> None:
     set_up_logs(stream, "debug", as_json=True)
     answer = await world.post(headers={"X-WNS-Type": None})
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    (ours,) = [line for line in lines if line["logger"] == "tocsin.service.senders.wns_exchange"]
+    (ours,) = [line for line in lines if line["logger"] == "tocsin.service.senders.sender_exchange"]
     assert ours["message"].startswith("answered with 400 X-WNS-Type is missing")
     assert ours["msg_id"] == answer.headers["X-WNS-Msg-ID"]
     assert ours["trace"] == answer.headers["X-WNS-Debug-Trace"]

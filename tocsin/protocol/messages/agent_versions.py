@@ -11,6 +11,7 @@ from typing import Any, Final
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.messages.agent_protocol import PlatformStanding, SessionDismissed, SessionWelcome
 from tocsin.protocol.messages.base import Message
+from tocsin.protocol.messages.channel_requests import CreateChannelDone
 from tocsin.protocol.messages.codec import pack, unpack, unpack_own
 from tocsin.protocol.messages.deliveries import Activation, Deliveries
 from tocsin.protocol.messages.host_state import AppSettingsChanged, HostChanged
@@ -28,6 +29,7 @@ from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
 
 ADDED: Final[dict[type[Message], tuple[tuple[int, Any], ...]]] = {
     SessionWelcome: ((2, b""),),  # how the platform stands; of version 1 it comes behind the welcome
+    CreateChannelDone: ((4, b""),),
 }
 """The fields behind those of version 1, for each the version that brought it and what stands for it."""
 

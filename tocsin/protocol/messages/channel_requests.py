@@ -49,7 +49,10 @@ class CreateChannelProgress(Message):
 @tagged(34)
 @frozen
 class CreateChannelDone(Message):
-    """The request has ended; a channel is there on success only."""
+    """The request has ended; a channel is there on success only.
+
+    Of a push subscription ``keys`` is what its senders need: its public key, 65 bytes, and the secret ``auth``, 16.
+    """
 
     request: int
     status: PushNotificationChannelStatus
@@ -58,6 +61,7 @@ class CreateChannelDone(Message):
     channel: str
     uri: str
     expires: float
+    keys: bytes = b""
 
 
 @tagged(35)

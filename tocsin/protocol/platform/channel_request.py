@@ -15,7 +15,8 @@ from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.text import quoted
-from tocsin.protocol.values import RENEW_BEFORE
+from tocsin.protocol.values import RENEW_BEFORE, SUBSCRIPTION_LIFETIME
+from tocsin.protocol.webpush.sender import is_web_push
 
 
 class Phase(Label):
@@ -117,7 +118,7 @@ class ChannelRequest:
     key: int
     app: str
     remote_id: str
-    """The GUID of a registration, or what :func:`by_family` gives."""
+    """The GUID of a registration, or what :func:`by_family` gives; of a push subscription what stands for its senders."""
     askers: list[tuple[str, int]]
     phase: Phase = Phase.NEW
     failures: int = 0
@@ -151,9 +152,9 @@ def fault_of_grant(expires: float, now: float) -> str:
     )
 
 
-def renewal(expires: float) -> float:
-    """Return when a channel is to be renewed, in the same seconds as its end."""
-    return expires - RENEW_BEFORE
+def renewal(remote_id: str, expires: float) -> float:
+    """Return when a channel is to be renewed, in the same seconds as its end; of a push subscription the end is put off then."""
+    return expires - (SUBSCRIPTION_LIFETIME / 2 if is_web_push(remote_id) else RENEW_BEFORE)
 
 
 def parse_remote_id(value: str | UUID) -> UUID:

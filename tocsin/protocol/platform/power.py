@@ -1,6 +1,7 @@
 """What a device's power state does to notifications on their way to it, by priority.
 
-Source: "WNS notification priorities". Battery saver counts before the screen; a device that reports nothing is plugged in.
+Sources: "WNS notification priorities"; for registrations of UnifiedPush, whose priority is the urgency of RFC 8030, the table of urgencies
+in UnifiedPush's D-Bus specification. Battery saver counts before the screen; a device that reports nothing is plugged in.
 """
 
 from __future__ import annotations
@@ -50,8 +51,26 @@ TABLE_BY_PRIORITY: dict[str, tuple[tuple[Passage, ...], tuple[Passage, ...]]] = 
 }
 """The whole table."""
 
+TABLE_BY_URGENCY: dict[str, tuple[Passage, ...]] = {
+    # for the urgencies high, normal, low and very-low, which are the priorities 1 to 4
+    "on": (_D, _D, _D, _D),
+    "battery": (_D, _D, _C, _C),
+    "saver": (_D, _C, _C, _C),
+}
+"""That for registrations of UnifiedPush, exempt or not. Whether the network is metered, or which one it is, is not judged."""
+
+UNIFIED_PUSH = "unifiedpush:"
+"""What the name of an app begins with that is a registration of UnifiedPush."""
+
+
+def is_unified_push(app: str) -> bool:
+    """Tell whether an app is a registration of UnifiedPush."""
+    return app.startswith(UNIFIED_PUSH)
+
 
 def passage(power: Power, app: str, priority: int) -> Passage:
     """Look up what becomes of a notification of that app and priority, from 1, high, to 4, very low."""
     state = "saver" if power.battery_saver else "on" if power.screen_on_or_plugged else "battery"
+    if is_unified_push(app):
+        return TABLE_BY_URGENCY[state][priority - 1]
     return TABLE_BY_PRIORITY[state][app in power.exempt][priority - 1]

@@ -22,6 +22,7 @@ from tocsin.protocol.webpush.sender import is_web_push, sender_key_of
 from tocsin.service.registry.apps import Apps, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, hash_of, may_be_there
 from tocsin.service.url_paths import CHANNEL_PATH, PUSH_PATH, token_of
+from tocsin.webpush.points import read_public
 
 MAX_LIVE = 64
 """Channels of one app on one device that are valid at a time."""
@@ -165,11 +166,7 @@ class Channels:
 
     def _client_of(self, app: str, remote_id: str) -> str | Denial:
         if is_web_push(remote_id):
-            try:
-                sender_key_of(remote_id)
-            except ValueError as fault:
-                return Denial(HResult.E_INVALIDARG, str(fault))
-            return remote_id
+            return _sender(remote_id)
         family = family_of(remote_id)
         if family is not None:
             return self._registrations.client_of_family(family, app) or _unregistered(remote_id)
@@ -340,6 +337,17 @@ class Channels:
         if len(self._found) >= _CACHE:
             del self._found[next(iter(self._found))]
         self._found[channel.hash] = channel
+
+
+def _sender(remote_id: str) -> str | Denial:
+    """Return what stands for senders of Web Push, if the key in it is one."""
+    try:
+        key = sender_key_of(remote_id)
+    except ValueError as fault:
+        return Denial(HResult.E_INVALIDARG, str(fault))
+    if key is not None and read_public(key) is None:
+        return Denial(HResult.E_INVALIDARG, "an application server key is a point on P-256, which this is not")
+    return remote_id
 
 
 def _unregistered(remote_id: str) -> Denial:

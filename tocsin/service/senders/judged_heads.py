@@ -32,6 +32,9 @@ class KnownHeads(Generic[T]):
         self.get: Callable[[Said], T | None] = self._known.get
         """Returns what was found in a head, or None."""
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def keep(self, said: Said, head: T) -> None:
         """Remember what was found in a head that is right: what is not, such as a forgery, is not to flush it."""
         if sum(len(name) + len(value) for name, value in said) <= _LONGEST:
