@@ -15,6 +15,7 @@ import pytest
 
 import tocsin
 from tests.actors.shelling import PlayedDesktop
+from tests.client.web_push_server import push_server
 from tocsin.testing import received
 
 EXAMPLES = {
@@ -31,7 +32,15 @@ EXAMPLES = {
 
 HAVE_ONE = {
     *("embedded", "run", "PushNotificationManager", "CreateChannelOperation", "PushNotificationChannel"),
-    *("PushNotificationReceivedEventArgs", "Deferral", "Conditions", "ToastNotifier", "Badge", "WnsClient"),
+    *(
+        "PushNotificationReceivedEventArgs",
+        "Deferral",
+        "Conditions",
+        "ToastNotifier",
+        "Badge",
+        "WnsClient",
+        "WebPushClient",
+    ),
     *("ToastContentBuilder", "ToastArguments", "PushNotificationActivationInfo", "RetryPolicy", "SendPolicy"),
 }
 """What a program begins with, and what it makes itself."""
@@ -52,26 +61,29 @@ def start_of(example: str, names: dict[str, Any]) -> Callable[[], Awaitable[None
 async def test_an_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a program that has what is named in it; a handler that it defines is called, too."""
     monkeypatch.chdir(tmp_path)
-    async with tocsin.embedded("contoso.mail", "./state", desktop=PlayedDesktop()) as manager:
-        assert manager.registration is not None
-        names: dict[str, Any] = {
-            "tocsin": tocsin,
-            "asyncio": asyncio,
-            "manager": manager,
-            "channel": await manager.open_channel(),
-            "client_id": manager.registration.client_id,
-            "client_secret": manager.registration.client_secret,
-        }
-        running = start_of(EXAMPLES[name], names)()
-        if running is not None:
-            await running
-        if "on_push" in names:
-            args = received(b'{"subject": "mail"}')
-            returned = names["on_push"](args)
-            if returned is not None:
-                await returned
-            else:
-                assert args.handled
+    (tmp_path / "vapid.pem").write_text(tocsin.VapidKey.generate().pem(), encoding="ascii")
+    with push_server() as push_service:
+        async with tocsin.embedded("contoso.mail", "./state", desktop=PlayedDesktop()) as manager:
+            assert manager.registration is not None
+            names: dict[str, Any] = {
+                "tocsin": tocsin,
+                "asyncio": asyncio,
+                "manager": manager,
+                "subscription": push_service.subscription,
+                "channel": await manager.open_channel(),
+                "client_id": manager.registration.client_id,
+                "client_secret": manager.registration.client_secret,
+            }
+            running = start_of(EXAMPLES[name], names)()
+            if running is not None:
+                await running
+            if "on_push" in names:
+                args = received(b'{"subject": "mail"}')
+                returned = names["on_push"](args)
+                if returned is not None:
+                    await returned
+                else:
+                    assert args.handled
 
 
 def test_the_example_of_a_program_runs(

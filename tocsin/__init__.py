@@ -1,8 +1,8 @@
 """Push notifications that wake async Python apps.
 
 :func:`embedded` runs the platform inside a program and gives its :class:`PushNotificationManager`; a server that pushes
-uses :class:`WnsClient`. All errors are in
-:mod:`tocsin.protocol.errors` and are found here too.
+uses :class:`WnsClient`, or :class:`WebPushClient` for browsers. All errors are in :mod:`tocsin.protocol.errors` and are
+found here too.
 
 A name is loaded when it is first used: a program that imports this and does not push pays nothing for it.
 """
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from tocsin.api.web_push_subscription import WebPushSubscription
     from tocsin.client.notification_hub import HubRegistration, NotificationHub
+    from tocsin.client.web_push_client import WebPushClient, WebPushResult
     from tocsin.client.wns_client import WnsClient
     from tocsin.mailbox import MailboxStatistics
     from tocsin.platform_status import ConnectionStatus, PlatformStatus
@@ -111,7 +112,9 @@ if TYPE_CHECKING:
         Outcome,
         PushNotificationChannelStatus,
     )
+    from tocsin.protocol.webpush.subscription import PushSubscription
     from tocsin.protocol.xml_tree import XmlElement
+    from tocsin.webpush.vapid_keys import VapidKey
 
 __version__ = "0.1.0"
 
@@ -175,6 +178,7 @@ __all__ = [
     "PushNotificationCreateChannelStatus",
     "PushNotificationManager",
     "PushNotificationReceivedEventArgs",
+    "PushSubscription",
     "Registration",
     "RetryPolicy",
     "SendFailed",
@@ -209,6 +213,9 @@ __all__ = [
     "ToastProgress",
     "ToastScenario",
     "UnreadableContent",
+    "VapidKey",
+    "WebPushClient",
+    "WebPushResult",
     "WebPushSubscription",
     "WnsClient",
     "XmlElement",
@@ -245,6 +252,7 @@ _HOMES = {
     "tocsin.api.toast_activated": ("ToastActivatedHandler", "ToastNotificationActivatedEventArgs"),
     "tocsin.api.web_push_subscription": ("WebPushSubscription",),
     "tocsin.client.notification_hub": ("HubRegistration", "NotificationHub"),
+    "tocsin.client.web_push_client": ("WebPushClient", "WebPushResult"),
     "tocsin.client.wns_client": ("WnsClient",),
     "tocsin.mailbox": ("MailboxStatistics",),
     "tocsin.platform_status": ("ConnectionStatus", "PlatformStatus"),
@@ -319,7 +327,9 @@ _HOMES = {
         "ToastProgress",
         "ToastScenario",
     ),
+    "tocsin.protocol.webpush.subscription": ("PushSubscription",),
     "tocsin.protocol.xml_tree": ("XmlElement",),
+    "tocsin.webpush.vapid_keys": ("VapidKey",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -22,6 +22,11 @@ TYPED = [
     ("tocsin serve --tls-cert ce", ["cert.pem"]),
     ("tocsin listen --state ", ["folder"]),
     ("tocsin completion z", ["zsh"]),
+    ("tocsin webpush ", ["keys", "send"]),
+    ("tocsin webpush send --u", ["--urgency"]),
+    ("tocsin webpush send --urgency v", ["very-low"]),
+    ("tocsin webpush send --key v", ["vapid.pem"]),
+    ("tocsin webpush keys --show v", ["vapid.pem"]),
 ]
 BASH = """\
 source ./script
@@ -46,6 +51,7 @@ def folder(tmp_path: Path) -> Path:
     """Make a folder with a file and a folder in it."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "cert.pem").touch()
+    (tmp_path / "vapid.pem").touch()
     return tmp_path
 
 

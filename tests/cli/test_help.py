@@ -22,6 +22,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
+from tests.client.web_push_server import push_server
 from tests.e2e.terminal import free_port, ipv6
 from tests.persistence.postgres_server import PostgresServer
 from tests.processes import PATIENCE, call, run, sender
@@ -75,6 +76,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
         for verb in (
             "listen",
             "send",
+            "webpush",
             "serve",
             "agent",
             "app",
@@ -195,6 +197,23 @@ async def test_lines_that_send(shell: Shell, wns: LocalWns) -> None:
         ("toast", b'<toast><visual><binding template="ToastGeneric"><text>Ann</text><text>Lunch?</text></binding></visual></toast>'),
         ("badge", b'<badge value="3"/>'), ("badge", b'<badge value="3"/>'),
     ]  # fmt: skip
+
+
+async def test_lines_about_web_push(shell: Shell) -> None:
+    """In their order: a key is made and shown, and each message is taken."""
+    folder = anyio.Path(shell.folder)
+    await (folder / "news.json").write_text('{"news": 1}')
+    public: set[str] = set()
+    with push_server() as service:
+        await (folder / "subscription.json").write_text(json.dumps(service.subscription.as_json()))
+        for line in of("webpush"):
+            output = await shell.run(line.replace(" ...", " subscription.json x"))
+            if " keys" in line:
+                public.add(output)
+            else:
+                assert output.startswith("accepted with 201, kept for "), line
+    assert len(public) == 1
+    assert [post.plaintext for post in service.requests] == [b"x", b"you have mail", b'{"news": 1}']
 
 
 async def test_lines_that_serve(shell: Shell) -> None:

@@ -22,7 +22,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
-from tests.processes import PATIENCE, call, listening, sender
+from tests.processes import PATIENCE, call, listening, run, sender
 from tocsin.api.registration import Registration
 from tocsin.cli import listen
 from tocsin.cli.render import lines_to_push
@@ -46,6 +46,19 @@ async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
     assert [base64.b64decode(event["base64"]) for event in events] == ["Grüße".encode(), noise, b"\x00"]
     assert [event["text"] for event in events] == ["Grüße", None, "\x00"]
     assert {(event["type"], event["attempt"]) for event in events} == {("raw", 1)}
+
+
+async def test_a_push_subscription_is_printed_as_senders_take_it(tmp_path: Path) -> None:
+    """The line for a person pushes to it, and the payload is the plaintext."""
+    async with listening(tmp_path, "--web-push", "--count", "1") as listener:
+        assert listener.first["event"] == "subscription"
+        code, said, errors = await run(
+            "webpush", "send", "-", "Grüße", "--json", stdin=json.dumps(listener.first).encode()
+        )
+        assert (code, errors, json.loads(said)["http_status"]) == (0, "", 201)
+        (event,) = await listener.rest()
+        assert (event["type"], event["text"]) == ("raw", "Grüße")
+        assert await listener.wait() == 0
 
 
 @frozen

@@ -46,10 +46,16 @@ class PlayedService:
     posts: list[Asked] = Factory(list)
     asked_tokens: list[Asked] = Factory(list)
 
-    async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        on_turn: Callable[[], None] | None = None,
     ) -> Reply:
         """Play; there is no line."""
+        assert method == "POST"
         if on_turn is not None:
             on_turn()
         asked = Asked(anyio.current_time(), url, headers, body)

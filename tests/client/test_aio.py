@@ -42,7 +42,7 @@ async def serving(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
 async def test_the_url_is_sent_as_it_is() -> None:
     """A channel's URI is not ours to respell, whatever its escapes; and nothing that WNS forbids is in the request."""
     async with serving(OK) as (url, heads), open_http() as http:
-        reply = await http.post(f"{url}/w/?token=a%7eb%2Bc%252f+d~", {"X-WNS-Type": "wns/raw"}, b"body")
+        reply = await http.request("POST", f"{url}/w/?token=a%7eb%2Bc%252f+d~", {"X-WNS-Type": "wns/raw"}, b"body")
     assert (reply.status, reply.headers["x-wns-status"], reply.body) == (200, "received", b"hi")
     line, *headers = heads[0].decode().lower().split("\r\n")
     assert line == "post /w/?token=a%7eb%2bc%252f+d~ http/1.1"
@@ -63,7 +63,7 @@ async def test_what_is_no_answer_is_told_without_the_url(answer: bytes, words: s
     """The URL is a secret, and the sentence may be logged."""
     async with serving(answer) as (url, _), open_http() as http:
         with pytest.raises(Unreachable) as unreachable:
-            await http.post(f"{url}/w/?token=secret", {}, b"body")
+            await http.request("POST", f"{url}/w/?token=secret", {}, b"body")
     assert words in str(unreachable.value)
     assert "secret" not in str(unreachable.value)
     assert unreachable.value.__suppress_context__
@@ -85,7 +85,7 @@ async def test_plain_http_to_a_port_that_speaks_tls(answer: bytes) -> None:
 
     async with listening(serve) as port, open_http() as http:
         with pytest.raises(Unreachable) as unreachable:
-            await http.post(f"http://127.0.0.1:{port}/w/?token=secret", {}, b"body")
+            await http.request("POST", f"http://127.0.0.1:{port}/w/?token=secret", {}, b"body")
     assert str(unreachable.value) == f"127.0.0.1:{port} speaks TLS: name it with https://"
     assert unreachable.value.lasting
 
@@ -101,7 +101,7 @@ async def test_a_port_is_asked_once_whether_it_speaks_tls() -> None:
     async with listening(serve) as port, open_http() as http:
         for _ in range(3):
             with pytest.raises(Unreachable, match="has cut the connection off") as unreachable:
-                await http.post(f"http://127.0.0.1:{port}/", {}, b"body")
+                await http.request("POST", f"http://127.0.0.1:{port}/", {}, b"body")
             assert not unreachable.value.lasting
     assert next(connections) == 4
 
@@ -112,7 +112,7 @@ async def test_nobody_listens() -> None:
         pass
     async with open_http() as http:
         with pytest.raises(Unreachable, match=r"no program listens at 127\.0\.0\.1:\d+"):
-            await http.post(url, {}, b"body")
+            await http.request("POST", url, {}, b"body")
 
 
 async def test_a_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,14 +124,14 @@ async def test_a_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.Mon
 
     async with listening(serve) as port, open_http() as http:
         with pytest.raises(Unreachable, match=r"did not answer in time \(within 0\.01 s\)"):
-            await http.post(f"http://127.0.0.1:{port}/", {}, b"body")
+            await http.request("POST", f"http://127.0.0.1:{port}/", {}, b"body")
 
 
 async def test_a_header_that_comes_twice_is_read_twice() -> None:
     """The longer wait is not lost behind the shorter one; the same word twice is that word."""
     twice = b"HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nRetry-After: 1\r\nX-A: b\r\nX-A: b\r\nContent-Length: 0\r\n\r\n"
     async with serving(twice) as (url, _), open_http() as http:
-        answer = await http.post(url, {}, b"body")
+        answer = await http.request("POST", url, {}, b"body")
     assert (answer.headers["retry-after"], answer.headers["x-a"]) == ("3600, 1", "b")
 
 
@@ -139,7 +139,7 @@ async def test_redirections_are_not_followed() -> None:
     """They would take the token elsewhere."""
     redirection = b"HTTP/1.1 307 Temporary\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     async with serving(redirection) as (url, heads), open_http() as http:
-        assert (await http.post(url, {}, b"body")).status == 307
+        assert (await http.request("POST", url, {}, b"body")).status == 307
     assert len(heads) == 1
 
 
@@ -156,8 +156,8 @@ async def test_the_proxy_is_for_other_machines(environment: pytest.MonkeyPatch) 
     """What the environment says of proxies does not keep us from the own machine, and is used for any other."""
     async with serving(OK) as (url, heads), serving(OK) as (proxy, proxied), open_http() as http:
         environment.setenv("http_proxy", proxy)
-        assert (await http.post(f"{url}/own", {}, b"body")).status == 200
-        assert (await http.post("http://push.example/other", {}, b"body")).status == 200
+        assert (await http.request("POST", f"{url}/own", {}, b"body")).status == 200
+        assert (await http.request("POST", "http://push.example/other", {}, b"body")).status == 200
     assert heads[0].startswith(b"POST /own ")
     assert proxied[0].startswith(b"POST http://push.example/other ")
 
@@ -166,7 +166,7 @@ async def test_credentials_in_a_proxys_url_go_to_the_proxy(environment: pytest.M
     """As its own header, in place of none of ours."""
     async with serving(OK) as (proxy, proxied), open_http() as http:
         environment.setenv("http_proxy", proxy.replace("//", "//us%40er:pass@"))
-        await http.post("http://push.example/", {"Authorization": "Bearer token"}, b"body")
+        await http.request("POST", "http://push.example/", {"Authorization": "Bearer token"}, b"body")
     lines = proxied[0].decode().split("\r\n")
     assert f"Proxy-Authorization: Basic {b64encode(b'us@er:pass').decode()}" in lines
     assert "Authorization: Bearer token" in lines
@@ -180,8 +180,8 @@ async def test_a_netrc_file_is_for_other_programs(environment: pytest.MonkeyPatc
     environment.setenv("NETRC", str(netrc))
     async with serving(OK) as (url, heads), serving(OK) as (proxy, proxied), open_http() as http:
         environment.setenv("http_proxy", proxy)
-        await http.post(url, {}, b"body")
-        await http.post("http://push.example/", {}, b"body")
+        await http.request("POST", url, {}, b"body")
+        await http.request("POST", "http://push.example/", {}, b"body")
     assert [b"uthorization" in head for head in (*heads, *proxied)] == [False, False]
 
 
@@ -190,7 +190,7 @@ async def test_cookies_are_not_kept() -> None:
     answer = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\nSet-Cookie: a=b\r\n\r\n")
     async with serving(answer) as (url, heads), open_http() as http:
         for _ in range(2):
-            await http.post(url, {}, b"body")
+            await http.request("POST", url, {}, b"body")
     assert [b"Cookie" in head for head in heads] == [False, False]
 
 
@@ -221,7 +221,7 @@ async def test_what_a_proxy_answers_in_place_of_the_service(
     async with serving(answer) as (proxy, _), open_http() as http:
         environment.setenv("all_proxy", proxy.replace("//", "//u:secret@"))
         with pytest.raises(Unreachable) as unreachable:
-            await http.post(url, {}, b"body")
+            await http.request("POST", url, {}, b"body")
     assert words in str(unreachable.value)
     assert "secret" not in str(unreachable.value)
 
@@ -236,7 +236,7 @@ async def test_a_proxy_that_is_away(environment: pytest.MonkeyPatch) -> None:
             with pytest.raises(
                 Unreachable, match=r"the proxy for push\.example:\d+ cannot be reached \(no program listens"
             ):
-                await http.post(f"{scheme}://push.example/", {}, b"body")
+                await http.request("POST", f"{scheme}://push.example/", {}, b"body")
 
 
 CAPABILITY = "http://push.example/w/?token=secret"
@@ -263,6 +263,6 @@ async def test_any_error_is_no_answer(monkeypatch: pytest.MonkeyPatch, error: Ex
     async with open_http() as http:
         monkeypatch.setattr(http._session, "request", raising)
         with pytest.raises(Unreachable, match=re.escape(words)) as unreachable:
-            await http.post(CAPABILITY, {}, b"body")
+            await http.request("POST", CAPABILITY, {}, b"body")
     assert "push.example:80" in str(unreachable.value)
     assert "secret" not in str(unreachable.value)

@@ -78,10 +78,15 @@ async def test_an_answer_that_comes_meanwhile_leads_to_no_other_attempt() -> Non
     """Nothing is left to ask with; an answer that is the last one is told as ever."""
 
     class Closing(PlayedService):
-        async def post(
-            self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
+        async def request(
+            self,
+            method: str,
+            url: str,
+            headers: Mapping[str, str],
+            body: bytes,
+            on_turn: Callable[[], None] | None = None,
         ) -> Reply:
-            del on_turn
+            del method, on_turn
             self.posts.append(Asked(0.0, url, headers, body))
             if url == URI:
                 await client.__aexit__(None, None, None)

@@ -34,7 +34,7 @@ async def test_the_first_come_is_the_first_served(monkeypatch: pytest.MonkeyPatc
 
     async def post_twice(name: str) -> None:
         for each in (name, f"{name}again"):
-            await http.post(service.uri(each), {}, b"body")
+            await http.request("POST", service.uri(each), {}, b"body")
 
     monkeypatch.setattr(aio, "CONNECTIONS", 2)
     async with on_demand() as service, open_http() as http, anyio.create_task_group() as tasks:
@@ -54,10 +54,10 @@ async def test_a_silent_service_holds_up_no_other(monkeypatch: pytest.MonkeyPatc
     async with (
         on_demand() as silent, on_demand() as other, open_http() as http, anyio.create_task_group() as tasks
     ):  # fmt: skip
-        tasks.start_soon(http.post, silent.uri("a"), {}, b"body")
-        tasks.start_soon(http.post, silent.uri("b"), {}, b"body")
+        tasks.start_soon(http.request, "POST", silent.uri("a"), {}, b"body")
+        tasks.start_soon(http.request, "POST", silent.uri("b"), {}, b"body")
         await silent.has_come(1)
-        tasks.start_soon(http.post, other.uri("c"), {}, b"body")
+        tasks.start_soon(http.request, "POST", other.uri("c"), {}, b"body")
         await other.has_come(1)
         other.answer("c")
         silent.answer("a")
@@ -70,13 +70,15 @@ async def test_one_that_leaves_the_line_holds_up_no_other(monkeypatch: pytest.Mo
     """Cancelled in line, or at the moment at which its turn has come."""
 
     async def first() -> None:
-        await http.post(service.uri("a"), {}, b"body")
+        await http.request("POST", service.uri("a"), {}, b"body")
         turn_has_come.cancel()
 
     monkeypatch.setattr(aio, "CONNECTIONS", 1)
     async with on_demand() as service, open_http() as http, asyncio.TaskGroup() as tasks:
         tasks.create_task(first())
-        in_line, turn_has_come, _ = [tasks.create_task(http.post(service.uri(name), {}, b"")) for name in "bcd"]
+        in_line, turn_has_come, _ = [
+            tasks.create_task(http.request("POST", service.uri(name), {}, b"")) for name in "bcd"
+        ]
         await service.has_come(1)
         in_line.cancel()
         service.answer("a")
@@ -105,7 +107,7 @@ async def test_the_wait_in_line_is_not_the_services_time(monkeypatch: pytest.Mon
     assert [(result.received, result.attempts) for result in results] == [(True, 1)] * 4
 
     async with on_demand() as service, open_http() as http:
-        silent = asyncio.ensure_future(http.post(service.uri("e"), {}, b"body"))
+        silent = asyncio.ensure_future(http.request("POST", service.uri("e"), {}, b"body"))
         await service.has_come(1)
         clock.advance(31)
         with pytest.raises(Unreachable, match=r"did not answer in time \(within 30 s\)"):

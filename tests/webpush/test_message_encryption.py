@@ -18,7 +18,11 @@ from tocsin.webpush import message_encryption
 from tocsin.webpush.message_encryption import MAX_BODY, MAX_PLAINTEXT, SubscriptionKeys, Undecryptable, decrypt, encrypt
 from tocsin.webpush.points import read_private, write_public
 
-KEYS = SubscriptionKeys.generate()
+UA_PRIVATE = "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94"
+UA_PUBLIC = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+AUTH = "BTBZMqHH6r4Tts7J_aSIgg"
+KEYS = SubscriptionKeys(base64url.decode(UA_PRIVATE), base64url.decode(AUTH))
+"""Those of RFC 8291, appendix A."""
 SALT = bytes(range(16))
 CODINGS = ["aes128gcm", "aesgcm"]
 WORDS = b"When I grow up, I want to be a watermelon"
@@ -44,9 +48,6 @@ def foreign(plaintext: bytes, coding: str, record: int, keys: SubscriptionKeys =
 # The examples of the standards
 
 AS_PRIVATE = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
-UA_PRIVATE = "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94"
-UA_PUBLIC = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
-AUTH = "BTBZMqHH6r4Tts7J_aSIgg"
 RFC_8291 = (
     "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A"
     "_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN"
@@ -55,9 +56,8 @@ RFC_8291 = (
 
 def test_the_example_of_rfc_8291_is_decrypted() -> None:
     """That of its section 5, with the keys of its appendix A."""
-    keys = SubscriptionKeys(read(UA_PRIVATE), read(AUTH))
-    assert keys.p256dh == read(UA_PUBLIC)
-    assert decrypt(keys, Envelope("aes128gcm", "", "", read(RFC_8291))) == WORDS
+    assert KEYS.p256dh == read(UA_PUBLIC)
+    assert decrypt(KEYS, Envelope("aes128gcm", "", "", read(RFC_8291))) == WORDS
 
 
 def test_the_example_of_rfc_8291_is_encrypted() -> None:

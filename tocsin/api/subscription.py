@@ -1,4 +1,7 @@
-"""Runs an app's handlers: the payloads of one channel one after the other, in order."""
+"""Runs an app's handlers: the payloads of one channel one after the other, in order.
+
+What a sender of Web Push sends to is in ``tocsin.protocol.webpush.subscription``.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 VERBS = (
     "listen",
     "send",
+    "webpush",
     "serve",
     "agent",
     "app",
@@ -30,6 +31,7 @@ Push notifications that wake async Python apps.
 
   tocsin listen         run a push service and a device here, print the channel, then each payload as it comes
   tocsin send URI ...   send a notification to a channel, as a server would
+  tocsin webpush send ...  send to a browser, encrypted; 'tocsin webpush keys' makes the key for it
   tocsin serve          run a push service for senders and devices elsewhere
   tocsin agent          hold the channels of this user's apps, and start those that are not running
   tocsin app add NAME   let an app use it, and print its credentials

@@ -15,26 +15,27 @@ from tocsin.protocol.values import MAX_PAYLOAD
 _MOST = MAX_PAYLOAD + 1  # bytes that are read: one more shows that it is too much
 
 
-def read_body(word: str) -> bytes:
+def read_body(word: str, speaker: str = "tocsin send") -> bytes:
     """Return the bytes that are sent: a text, ``@FILE``, or ``-`` or ``@-`` for standard input; ``@@`` begins a text with one.
 
     It may wait for a person or a pipe, so it is called outside the event loop, where one Ctrl-C ends it.
 
+    :param speaker: the verb that asks a person for it.
     :raises InvalidArgument: it cannot be read, or has more bytes than a payload may have.
     """
     if word in {"-", "@-"}:
-        return _typed()
+        return _typed(speaker)
     if word.startswith("@") and not word.startswith("@@"):
         return _of_file(word[1:])
     return _encoded(word.removeprefix("@") if word.startswith("@@") else word)
 
 
-def _typed() -> bytes:
+def _typed(speaker: str) -> bytes:
     if sys.stdin is None:
         raise InvalidArgument("there is no standard input to read the payload from: give it as BODY")
     if sys.stdin.isatty():
         ending = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
-        complain("tocsin send", f"type the payload; {ending} on a line of its own ends it, Ctrl-C gives up")
+        complain(speaker, f"type the payload; {ending} on a line of its own ends it, Ctrl-C gives up")
     try:
         body = sys.stdin.buffer.read(_MOST) if sys.platform == "win32" else _read_interruptibly(sys.stdin.fileno())
     except OSError as failure:

@@ -45,12 +45,6 @@ class AioHttp:
         self._speaking_no_tls: set[tuple[str, int]] = set()
         self._lines: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
 
-    async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
-    ) -> Reply:
-        """Post; errors and ``on_turn`` as of :meth:`request`."""
-        return await self.request("POST", url, headers, body, on_turn)
-
     async def request(
         self,
         method: str,

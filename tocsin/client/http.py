@@ -39,12 +39,17 @@ class Reply:
 
 
 class Http(Protocol):
-    """A client that posts, such as that of ``tocsin.client.aio``."""
+    """A client that asks in turn, such as that of ``tocsin.client.aio``."""
 
-    async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        on_turn: Callable[[], None] | None = None,
     ) -> Reply:
-        """Post and return the answer, whatever its status.
+        """Ask and return the answer, whatever its status.
 
         :param on_turn: called when it has waited in line: before that nothing of it was sent.
         :raises Unreachable: there was none.
@@ -53,7 +58,7 @@ class Http(Protocol):
 
 
 class AnyHttp(Protocol):
-    """A client that asks by any method, such as that of ``tocsin.client.aio``."""
+    """A client of which the turn does not matter."""
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Ask and return the answer, whatever its status.

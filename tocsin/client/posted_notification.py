@@ -8,7 +8,8 @@ from types import NoneType
 
 from attrs import field, frozen
 
-from tocsin.protocol.arguments import check_kind, check_text
+from tocsin.client.body_bytes import bytes_of
+from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.service.wns import WnsRefusal, read_notification
 from tocsin.protocol.values import NotificationType
@@ -70,7 +71,7 @@ def build_post(
     :param options: further headers, as of :func:`read_options`.
     :raises InvalidArgument: WNS would refuse it, and the sentence says why; or the body is none.
     """
-    content = _bytes_of(body)
+    content = bytes_of(body)
     headers = {
         "X-WNS-Type": f"wns/{kind}",
         "Content-Type": "application/octet-stream" if kind == NotificationType.RAW else "text/xml",
@@ -88,18 +89,3 @@ def _refusal(headers: tuple[tuple[str, str], ...], length: int) -> str | None:
     judged = {name.lower(): value for name, value in headers} | {"content-length": str(length)}
     verdict = read_notification(judged)
     return verdict.description if isinstance(verdict, WnsRefusal) else None
-
-
-def _bytes_of(body: bytes | bytearray | memoryview | str) -> bytes:
-    """Return a body as it is sent.
-
-    :raises InvalidArgument: it is none.
-    """
-    if isinstance(body, str):
-        if body:
-            check_text(body, "the body")
-        return body.encode()
-    if isinstance(body, Mapping | list):
-        raise InvalidArgument(f"the body must be text or bytes, not {type(body).__name__}: json.dumps makes text of it")
-    check_kind(body, "the body", str, bytes, bytearray, memoryview)
-    return bytes(body)

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import random
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from functools import partial
-from types import NoneType, TracebackType
-from typing import Self
+from types import NoneType
 from urllib.parse import SplitResult, urlencode
 
-import anyio
-from attrs import Factory, define, evolve
+from attrs import define
 
-from tocsin.client.http import Http, Unreachable
-from tocsin.client.http_opening import http_client
+from tocsin.client.http import Unreachable
 from tocsin.client.posted_notification import PostedNotification, build_post, read_options
+from tocsin.client.sending_client import Sending, SendingClient
 from tocsin.client.tokens import TokenCache
 from tocsin.protocol.arguments import check_kind, check_text
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, ServiceUnavailable
-from tocsin.protocol.kernel.async_block import AsyncBlock
-from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.send_result import SendResult
-from tocsin.protocol.sending.attempts import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
+from tocsin.protocol.sending.attempts import SendPolicy
+from tocsin.protocol.sending.destinations import check_channel, read_hosts
 from tocsin.protocol.sending.results import read_answer
 from tocsin.protocol.sending.sign_in import (
     TENANT,
     Denied,
     Token,
-    check_channel,
-    read_hosts,
     read_token,
     split_url,
     token_form,
@@ -41,35 +32,17 @@ from tocsin.protocol.sending.sign_in import (
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import NotificationType
 
-logger = logging.getLogger(__name__)
 
-
-@define
-class _Sending:
-    """Where one notification stands, and what it has come to."""
+@define(kw_only=True)
+class _ToChannel(Sending):
+    """A notification of WNS, and the tokens that are good for its channel."""
 
     request: PostedNotification
     tokens: TokenCache
-    began: float
-    phase: Phase = Phase.NEW
     token: Token | None = None
-    renewed: bool = False
-    attempts: int = 0
-    failures: int = 0
-    wait: float | None = None
-    result: SendResult = Factory(SendResult)
-    denied: bool = False
-    sent: bool = False
-    """Whether an attempt has left the line, so that it may have arrived."""
-    returned: SendResult | None = None
-    """What the caller gets; None until it is over."""
-
-    def leave_line(self) -> None:
-        """Note that it is on its way."""
-        self.sent = True
 
 
-class WnsClient(AsyncBlock):
+class WnsClient(SendingClient[_ToChannel]):
     """Sends notifications; one client may send many at a time, and is best kept for as long as its program runs.
 
     It gets and keeps access tokens, tries again what may pass (``policy``) within bounds of number and time, renews a
@@ -108,9 +81,9 @@ class WnsClient(AsyncBlock):
         hosts: Sequence[str] | None = None,
         policy: SendPolicy | None = None,
     ) -> None:
+        super().__init__(policy)
         check_text(client_id, "the client id")
         check_text(client_secret, "the client secret")
-        check_kind(policy, "policy", SendPolicy, NoneType)
         check_kind(tenant, "tenant", str, NoneType)
         if tenant is not None and not TENANT.fullmatch(tenant):
             raise InvalidArgument(f"a tenant is a GUID or a domain, not {quoted(tenant)}")
@@ -120,41 +93,7 @@ class WnsClient(AsyncBlock):
         self._token_url = token_url
         self._tenant = tenant
         self._hosts = trusted_hosts(token_url) if hosts is None else read_hosts(hosts)
-        self._policy = policy or SendPolicy()
-        self._fraction: Callable[[], float] = random.random
-        self._now: Callable[[], float] = time.time
         self._tokens: dict[str, TokenCache] = {}
-        self._stack = AsyncExitStack()
-        self._http: Http | None = None
-        self._under_way: set[anyio.CancelScope] = set()
-        self._perform: dict[Effect, Callable[[_Sending], Awaitable[Event | None]]] = {
-            Effect.POST: self._post,
-            Effect.RENEW_TOKEN: _renew_token,
-            Effect.BACK_OFF: _back_off,
-            Effect.RETURN_RESULT: _return_result,
-            Effect.RAISE_ERROR: _raise_error,
-        }
-
-    async def __aenter__(self) -> Self:
-        """Open the client.
-
-        :raises NotSupported: there is no HTTP client, and the text says what to install; or the event loop is trio's.
-        :raises InvalidArgument: ``SSL_CERT_FILE`` names a pipe, which the HTTP client would wait for.
-        :raises IllegalCall: it is open.
-        """
-        if self._http is not None:  # leaving the inner block would close it for the outer one
-            raise IllegalCall("the client is open already: enter it once, and use it for as long as its block runs")
-        self._http = await self._stack.enter_async_context(http_client())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close its connections; what is being sent ends with an error."""
-        self._http = None
-        for scope in self._under_way:
-            scope.cancel()
-        await self._stack.__aexit__(kind, error, traceback)
 
     def check_uri(self, uri: str) -> None:
         """Refuse a channel's URI that :meth:`send` would refuse, such as one that a stranger has named.
@@ -190,55 +129,16 @@ class WnsClient(AsyncBlock):
             has not arrived, such as one that was still in line when its time was over.
         :raises IllegalCall: the client is not open, or was closed before an answer had come: it may have arrived.
         """
-        if self._http is None:
-            raise IllegalCall(f"the client is not open: {self._entered_by}")
+        self._check_open()
         options = read_options(
             type, ttl=ttl, cache=cache, tag=tag, group=group, priority=priority,
             request_status=request_status, suppress_popup=suppress_popup,
         )  # fmt: skip
         channel = check_channel(uri, self._hosts, plain=self._plain)
         request = build_post(uri, body, type, options)
-        return await self._send(_Sending(request, self._cache(channel), anyio.current_time()))
+        return await self._send(_ToChannel(request=request, tokens=self._cache(channel)))
 
-    async def _send(self, sending: _Sending) -> SendResult:
-        """Drive one notification through its machine, for as long as the policy allows and the client is open."""
-        with anyio.CancelScope(deadline=sending.began + self._policy.total) as scope:
-            self._under_way.add(scope)
-            try:
-                event = Event.BEGIN
-                while sending.returned is None:
-                    sending.phase, effects = step(TABLE, sending.phase, event)
-                    for effect in effects:
-                        event = await self._perform[effect](sending) or event
-            finally:
-                self._under_way.remove(scope)
-            return sending.returned
-        self._still_open()
-        result = evolve(sending.result, sent=sending.sent)
-        raise ServiceUnavailable(
-            f"it was not taken within {self._policy.total:g} s: {result.explanation}", result=result
-        )
-
-    async def _post(self, sending: _Sending) -> Event:
-        """Make one attempt, and judge its answer."""
-        sending.attempts += 1
-        sending.result = await self._attempt(sending)
-        sending.wait = None if sending.result.http_status == 200 else self._wait(sending)
-        event = classify(sending.result, sending.wait, renewed=sending.renewed, denied=sending.denied)
-        sending.failures += event is Event.TRY_LATER
-        return event
-
-    def _wait(self, sending: _Sending) -> float | None:
-        """Return the seconds until another attempt; None where it is not worth it."""
-        elapsed = anyio.current_time() - sending.began
-        return self._policy.wait(sending.failures + 1, self._policy.told(sending.result), elapsed, self._fraction())
-
-    def _still_open(self) -> Http:
-        if self._http is None:
-            raise IllegalCall("the client was closed while it was sending this; whether it has arrived is not known")
-        return self._http
-
-    async def _attempt(self, sending: _Sending) -> SendResult:
+    async def _attempt(self, sending: _ToChannel) -> SendResult:
         token = await sending.tokens.get()
         if isinstance(token, Denied):
             sending.denied = token.final
@@ -252,13 +152,15 @@ class WnsClient(AsyncBlock):
             )
         sending.token = token
         headers = sending.request.headers | {"Authorization": f"Bearer {token.value}"}
-        try:
-            post = self._still_open().post
-            reply = await post(sending.request.uri, headers, sending.request.body, sending.leave_line)
-        except Unreachable as unreachable:
-            why, lasting = str(unreachable), unreachable.lasting
-            return SendResult(description=why, attempts=sending.attempts, sent=sending.sent, lasting=lasting)
+        reply = await self._ask(sending, "POST", sending.request.uri, headers, sending.request.body)
+        if isinstance(reply, SendResult):
+            return reply
         return read_answer(reply.status, reply.headers, sending.attempts, self._now())
+
+    def _renew(self, sending: _ToChannel) -> None:
+        """Have another token fetched, unless another sending has already."""
+        if sending.token is not None:
+            sending.tokens.reject(sending.token)
 
     def _cache(self, channel: SplitResult) -> TokenCache:
         """Return the tokens that are good for a channel."""
@@ -271,32 +173,7 @@ class WnsClient(AsyncBlock):
         form = urlencode(token_form(url, self._client_id, self._client_secret)).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         try:
-            reply = await self._still_open().post(url, headers, form)
+            reply = await self._still_open().request("POST", url, headers, form)
         except Unreachable as unreachable:
             return Denied(None, str(unreachable), lasting=unreachable.lasting)
         return read_token(reply.status, reply.headers, reply.body, self._now())
-
-
-# Effects: each may tell what has happened
-
-
-async def _renew_token(sending: _Sending) -> None:
-    """Have another token fetched, unless another sending has already."""
-    sending.renewed = True
-    if sending.token is not None:
-        sending.tokens.reject(sending.token)
-
-
-async def _back_off(sending: _Sending) -> Event:
-    wait = sending.wait or 0.0
-    logger.info("a notification is tried again in %.1f s, after %s", wait, sending.result.http_status or "no answer")
-    await anyio.sleep(wait)
-    return Event.DUE
-
-
-async def _return_result(sending: _Sending) -> None:
-    sending.returned = sending.result
-
-
-async def _raise_error(sending: _Sending) -> None:
-    raise failure(sending.result, denied=sending.denied)

@@ -20,9 +20,9 @@
     │   └── StateUnavailable        the state folder is in use, not private, locked, unwritable, corrupt, or of a newer
     │                               version; .in_doubt says whether something may have been written all the same
     ├── SendFailed                  RuntimeError: the push service did not take a notification; .result says what it answered
-    │   ├── ChannelGone             404 or 410: the channel is no more; forget its URI
+    │   ├── ChannelGone             404 or 410: the channel or subscription is no more; forget its URI
     │   ├── NotificationRefused     400, 413, ...: the same notification will never be taken
-    │   ├── SenderNotAllowed        no token, or 401 or 403: these credentials cannot send to that channel
+    │   ├── SenderNotAllowed        no token, or 401 or 403: these credentials, or this key, cannot send there
     │   ├── ServiceUnavailable      it cannot be reached, or 500 or 503; every attempt was made that may help
     │   └── Throttled               406 or 429: too much was sent; .result.retry_after says how long to wait
     └── ProtocolViolation           ValueError: the peer sent what the protocol forbids
@@ -153,7 +153,7 @@ class SendFailed(PushError, RuntimeError):
 
 
 class ChannelGone(SendFailed, LookupError):
-    """The channel expired, was revoked, or never was: forget its URI, and wait for the app to send another."""
+    """The channel or push subscription expired, was revoked, or never was: forget it, and wait for the app to send another."""
 
     default_hresult = HResult.WPN_E_CHANNEL_CLOSED
 
@@ -173,7 +173,7 @@ class _OfSystem(OSError):
 
 
 class SenderNotAllowed(_OfSystem, SendFailed, PermissionError):
-    """The client id and secret get no token, or none that is good for this channel; or a hub has no use for the key."""
+    """The client id and secret get no token, or none that is good for this channel; or a hub has no use for the key, or a push subscription."""
 
     default_hresult = HResult.E_ACCESSDENIED
 

@@ -18,6 +18,7 @@ from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.webpush import base64url
 from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.protocol.webpush.header_parameters import read_parameters
+from tocsin.protocol.webpush.subscription import AUTH
 from tocsin.protocol.webpush.vapid import POINT
 from tocsin.webpush.points import CURVE, read_private, read_public, write_private, write_public
 
@@ -26,9 +27,6 @@ MAX_BODY: Final = 5_000
 
 MAX_PLAINTEXT: Final = 3_993
 """Bytes of a message at most, so that its body has no more than 4,096 (RFC 8291 §4)."""
-
-AUTH: Final = 16
-"""Bytes of a subscription's secret that its senders know."""
 
 _SALT: Final = 16
 _TAG: Final = 16

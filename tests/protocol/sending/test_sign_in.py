@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.network.addresses import is_loopback
+from tocsin.protocol.sending.destinations import check_channel
 from tocsin.protocol.sending.sign_in import (
     DEFAULT_LIFE,
     ENTRA_URL,
@@ -22,7 +23,6 @@ from tocsin.protocol.sending.sign_in import (
     WNS_DOMAIN,
     Denied,
     Token,
-    check_channel,
     read_token,
     split_url,
     token_form,

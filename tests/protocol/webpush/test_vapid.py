@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.webpush import base64url
 from tocsin.protocol.webpush.vapid import (
     LEEWAY,
@@ -13,6 +14,7 @@ from tocsin.protocol.webpush.vapid import (
     MAX_TOKEN,
     VapidRefusal,
     VapidToken,
+    check_subject,
     claims,
     fault_of,
     read_vapid,
@@ -188,3 +190,32 @@ def test_no_claims_raise(said: dict[str, object]) -> None:
     """Claims of any kind are good or have a fault in words."""
     fault = fault_of(said, [ORIGIN], NOW)
     assert fault is None or fault.startswith("the VAPID token")
+
+
+@pytest.mark.parametrize(
+    "subject", ["mailto:ops@app.example", "https://app.example/contact", "MAILTO:ops+push@app.example"]
+)
+def test_a_subject_is_an_address_or_a_page(subject: str) -> None:
+    """By which the operator of a push service reaches the sender."""
+    check_subject(subject)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        None,
+        1,
+        "",
+        "ops@app.example",
+        "mailto:",
+        "mailto:ops",
+        "https://",
+        "http://app.example",
+        "mailto:a@b c",
+        "mailto:ä@b",
+    ],
+)
+def test_another_subject_is_refused(subject: object) -> None:
+    """Some push services refuse what has it, without a reason."""
+    with pytest.raises(InvalidArgument, match="the subject"):
+        check_subject(subject)

@@ -5,6 +5,7 @@ Source: "Push notification service request and response headers"; what it asks a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import auto
 
 from attrs import field, frozen
@@ -22,7 +23,7 @@ from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.network.retry_after import LONGEST
 from tocsin.protocol.send_result import SendResult
-from tocsin.protocol.sending.results import MAY_PASS
+from tocsin.protocol.sending.results import ACCEPTED, MAY_PASS
 
 
 class Phase(Label):
@@ -109,22 +110,31 @@ class SendPolicy:
         return wait if elapsed + wait < self.total else None
 
 
-def classify(result: SendResult, wait: float | None, *, renewed: bool, denied: bool = False) -> Event:
+def classify(  # noqa: PLR0913  # the last two are the service's own
+    result: SendResult,
+    wait: float | None,
+    *,
+    renewed: bool,
+    denied: bool = False,
+    accepted: Collection[int | None] = ACCEPTED,
+    may_pass: Collection[int | None] = MAY_PASS,
+) -> Event:
     """Decide which event an answer is.
 
     :param wait: what the policy says of another attempt.
     :param renewed: whether the token was renewed for this notification already.
     :param denied: whether there was no answer because the sender gets no token, now or later.
+    :param accepted: the statuses of success; ``may_pass`` those that another attempt may change.
     """
     if denied:
         return Event.REFUSED
-    if result.http_status == 200:
+    if result.http_status in accepted:
         return Event.ACCEPTED
     if result.http_status == 401 and not renewed:
         return Event.STALE_TOKEN
     if result.lasting:
         return Event.REFUSED
-    return Event.TRY_LATER if result.http_status in MAY_PASS and wait is not None else Event.REFUSED
+    return Event.TRY_LATER if result.http_status in may_pass and wait is not None else Event.REFUSED
 
 
 _ERRORS: dict[int | None, type[SendFailed]] = {

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from tocsin.protocol.network.retry_after import parse_retry_after
 from tocsin.protocol.send_result import SendResult
 
+ACCEPTED = frozenset({200})
+"""The HTTP statuses of what was taken on, or dropped for a reason."""
+
 MAY_PASS = frozenset({None, 406, 408, 500, 502, 503, 504})
 """The HTTP statuses that another attempt may change; None is no answer at all."""
 

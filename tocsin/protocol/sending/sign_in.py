@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import ip_address
 from math import isfinite
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -60,9 +59,7 @@ _FOREIGN: Final = (
 """What comes along where a URL is copied from a page or a shell, and what is said of it; no part of the URL is shown."""
 
 _MICROSOFT: Final = frozenset({"login.live.com", "login.microsoftonline.com"})
-_HOST = re.compile(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
-_ORIGIN = re.compile("[^/?]*//[^/?]*")  # scheme, host and port, of a URL without a fragment
 _LIFE = re.compile(r"[0-9]{1,300}(?:\.[0-9]{0,9})?")
 _MARGIN = 300.0  # seconds before its end that a token is renewed; never more than a tenth of its life
 _SCOPES: Final = {
@@ -107,57 +104,10 @@ def trusted_hosts(token_url: str | None) -> tuple[str, ...]:
     return (WNS_DOMAIN,) if host in _MICROSOFT else (host,)
 
 
-def read_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
-    """Read the hosts that a sender trusts.
-
-    :raises InvalidArgument: one of them can never be a channel's; the sentence says what would be right.
-    """
-    if isinstance(hosts, (str, bytes)) or not isinstance(hosts, Iterable):
-        raise InvalidArgument(f"hosts is a list, such as ['push.example'], not {type(hosts).__name__}")
-    read = tuple(hosts)
-    for host in read:
-        check_kind(host, "a host", str)
-        if not _HOST.fullmatch(host) and not _is_address(host):
-            raise InvalidArgument(
-                f"a host is a name or an address without scheme and port, or '.example' for all that end so, not {quoted(host)}"
-            )
-    return read
-
-
-def check_channel(uri: str, hosts: tuple[str, ...], *, plain: bool = False) -> SplitResult:
-    """Take the origin of a channel's URI apart, if it leads to one of the hosts; one with a dot in front covers what ends so.
-
-    :param plain: whether http:// will do for other machines too: the token can then be read on the way.
-    :return: scheme, host and port of the URI, without what is secret in it.
-    :raises InvalidArgument: it does not, or is no such URI; the sentence does not show it.
-    """
-    try:
-        begin = _ORIGIN.match(uri) if _is_written_well(uri) else None
-    except TypeError:  # it is no text at all
-        begin = None
-    if begin is None:
-        raise _no_url(uri, "a channel's URI")
-    return _check_origin(begin[0], hosts, plain=plain)
-
-
-@lru_cache(1_024)  # a sender has many channels of few hosts
-def _check_origin(url: str, hosts: tuple[str, ...], *, plain: bool) -> SplitResult:
-    parts = split_url(url, "a channel's URI")
-    host = parts.hostname or ""
-    if not any(_covers(pattern.lower(), host) for pattern in hosts):
-        raise InvalidArgument(
-            f"the channel's host {host} is not one that is trusted here: {', '.join(hosts)}; token_url= says where the tokens of"
-            " another service come from, and hosts= which channels may get them"
-        )
-    if parts.scheme != "https" and not is_loopback(host) and (not plain or _covers(WNS_DOMAIN, host)):
-        raise InvalidArgument(f"a channel of {host} begins with https://")
-    return parts
-
-
 @lru_cache(1_024)
 def token_url_of(channel: SplitResult, tenant: str | None) -> str:
     """Return where the tokens for a channel come from: in Entra's form for a tenant, else in the Live form."""
-    is_wns = _covers(WNS_DOMAIN, channel.hostname or "")
+    is_wns = covers(WNS_DOMAIN, channel.hostname or "")
     if tenant is not None:
         return f"{ENTRA_URL if is_wns else origin(channel)}/{tenant}/oauth2/v2.0/token"
     return LIVE_URL if is_wns else f"{origin(channel)}/accesstoken.srf"
@@ -179,18 +129,19 @@ def split_url(url: str, what: str) -> SplitResult:
     except (ValueError, AttributeError, TypeError):  # the latter two where it is no text at all
         whole = False
     # Parsers disagree on the rest: what one takes for the host must not be another's password.
-    if not whole or not _is_written_well(url) or "@" in parts.netloc:
-        raise _no_url(url, what)
+    if not whole or not is_written_well(url) or "@" in parts.netloc:
+        raise wrong_url(url, what)
     return parts
 
 
-def _no_url(url: object, what: str) -> InvalidArgument:
+def wrong_url(url: object, what: str) -> InvalidArgument:
     """Say what a URL has that must not be in one, or how it begins."""
     words = next((words for wrong, words in _FOREIGN if isinstance(url, str) and wrong.search(url)), None)
     return InvalidArgument(f"{what} {words or 'begins with http:// or https:// and a host'}")
 
 
-def _is_written_well(url: str) -> bool:
+def is_written_well(url: str) -> bool:
+    """Tell whether a text has only what may be in a URL without a fragment."""
     return "#" not in url and _PLAIN.fullmatch(url) is not None
 
 
@@ -212,15 +163,8 @@ def split_service_url(url: str, what: str) -> SplitResult:
     return parts
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _covers(pattern: str, host: str) -> bool:
+def covers(pattern: str, host: str) -> bool:
+    """Tell whether a host is the one that is trusted, or one of those; both are lower-cased."""
     if pattern == LOOPBACK:
         return is_loopback(host)
     return host == pattern.removeprefix(".") or (pattern.startswith(".") and host.endswith(pattern))

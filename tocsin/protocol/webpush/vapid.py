@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from tocsin.protocol.arguments import check_kind
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
 from tocsin.protocol.webpush import base64url
 from tocsin.protocol.webpush.header_parameters import read_parameters
 
@@ -28,6 +31,7 @@ POINT: Final = 65
 """Bytes of a public key: a point on P-256, uncompressed."""
 
 _JWT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_SUBJECT: Final = re.compile(r"mailto:[!-~]+@[!-~]+|https://[!-~]+", re.IGNORECASE)
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -99,6 +103,19 @@ def _judge(token: str, key: str) -> VapidToken | VapidRefusal:
     if not is_point(point):
         return VapidRefusal(f"the VAPID key is no uncompressed point on P-256, which has {POINT} bytes, the first is 4")
     return VapidToken(token, point)
+
+
+def check_subject(subject: object) -> None:
+    """Refuse what is no subject of a token (RFC 8292 §2.1).
+
+    :raises InvalidArgument: it is none.
+    """
+    check_kind(subject, "the subject", str)
+    if not _SUBJECT.fullmatch(str(subject)):
+        raise InvalidArgument(
+            "the subject is how the push service's operator reaches you: 'mailto:ops@app.example', or a page that begins with"
+            f" https://, not {quoted(subject)}"
+        )
 
 
 def claims(audience: str, expires: float, subject: str) -> dict[str, object]:
