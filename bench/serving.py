@@ -23,7 +23,6 @@ from tocsin.service.web.connections import Connections
 from tocsin.service.web.exchanges import Request
 from tocsin.service.web.listener import listen
 from tocsin.service.web.web_server import WebServer
-from tocsin.service.web.websocket import refuse
 
 SETTINGS = ServiceSettings.private(max_connections=20_000, max_connections_per_address=20_000)
 """All that a bench sends comes from one machine, as fast as it can."""
@@ -65,7 +64,7 @@ async def floor(_: Path) -> None:
     """Answer every post, having done nothing but read it, on the server that the push service uses."""
     with await listen("127.0.0.1", 0, None) as listener:
         connections = Connections(SETTINGS, lambda _: True, asyncio.get_running_loop().time)
-        server = WebServer(_Answered, refuse, SETTINGS, connections, RepeatLog())
+        server = WebServer(_Answered, {}, SETTINGS, connections, RepeatLog())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, listener)
             await server.ready.wait()

@@ -112,7 +112,7 @@ if TYPE_CHECKING:
         Outcome,
         PushNotificationChannelStatus,
     )
-    from tocsin.protocol.webpush.subscription import PushSubscription
+    from tocsin.protocol.webpush.subscription import HasPushKeys, PushSubscription
     from tocsin.protocol.xml_tree import XmlElement
     from tocsin.webpush.vapid_keys import VapidKey
 
@@ -146,6 +146,7 @@ __all__ = [
     "ExtendedActivationKind",
     "FrameError",
     "HResult",
+    "HasPushKeys",
     "HasXml",
     "HostState",
     "HubRegistration",
@@ -327,7 +328,7 @@ _HOMES = {
         "ToastProgress",
         "ToastScenario",
     ),
-    "tocsin.protocol.webpush.subscription": ("PushSubscription",),
+    "tocsin.protocol.webpush.subscription": ("HasPushKeys", "PushSubscription"),
     "tocsin.protocol.xml_tree": ("XmlElement",),
     "tocsin.webpush.vapid_keys": ("VapidKey",),
 }

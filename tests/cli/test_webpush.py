@@ -119,7 +119,13 @@ async def test_standard_input_has_the_one_or_the_other(service: PushServer) -> N
         code, output, errors = await run("webpush", "send", *words, *WHO, stdin=given)
         assert (code, errors) == (0, ""), output
     answer: dict[str, Any] = json.loads(output)
-    assert answer == {"http_status": 201, "location": f"{service.url}/p/message", "ttl": 86_400, "attempts": 1}
+    assert answer == {
+        "http_status": 201,
+        "location": f"{service.url}/p/message",
+        "ttl": 86_400,
+        "description": None,
+        "attempts": 1,
+    }
     assert [post.plaintext for post in service.requests] == [b"\xff\n", b"x"]
 
 
@@ -144,6 +150,16 @@ def test_a_refusal_says_what_to_do(service: PushServer, answer: tuple[int, dict[
     code, output, errors = send("subscription.json", "x", *WHO, "--json")
     assert (code, json.loads(output)["http_status"]) == (1, answer[0])
     assert said in json.loads(errors)["sentence"]
+
+
+def test_what_the_service_says_besides_is_told(service: PushServer) -> None:
+    """Such as that a message that it has taken reaches no app."""
+    service.answers.append((201, {"TTL": "0", "Content-Type": "text/plain"}, b"Dropped: the device is away\n"))
+    assert send("subscription.json", "x", *WHO) == (
+        0,
+        "accepted with 201, now or never: Dropped: the device is away\n",
+        "",
+    )
 
 
 def test_what_may_pass_is_tried_again(service: PushServer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
+from attrs import frozen
 
 import tocsin
 from tests.client.playing import refusal
@@ -38,6 +39,15 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 
+@frozen
+class Subscribed:
+    """What says of itself what a sender needs."""
+
+    endpoint: str
+    p256dh: bytes
+    auth: bytes
+
+
 def gaps(requests: list[Request]) -> list[float]:
     """Return the seconds between requests."""
     return [after.time - before.time for before, after in pairwise(requests)]
@@ -58,7 +68,7 @@ class TestRequest:
             "Content-Type": "application/octet-stream",
         }
         assert post.claims == {"aud": "http://127.0.0.1:8080", "exp": NOW + 12 * 3600, "sub": "mailto:ops@app.example"}
-        assert result == tocsin.WebPushResult(http_status=201, location=LOCATION, ttl=60, attempts=1)
+        assert result == tocsin.WebPushResult(http_status=201, location=LOCATION, ttl=60, description=None, attempts=1)
 
     async def test_every_option_has_its_header(self) -> None:
         """And the older coding has the headers that it takes."""
@@ -79,11 +89,13 @@ class TestRequest:
         assert sorted(post.headers) == ["Authorization", "TTL"]
 
     async def test_a_subscription_is_what_its_app_has_sent(self) -> None:
-        """The text of its JSON, or what was read from that."""
+        """The text of its JSON, what was read from that, or an object that says the same."""
+        same = Subscribed(ENDPOINT, SUBSCRIPTION.p256dh, SUBSCRIPTION.auth)
         async with pushing() as (client, service):
+            await client.send(same, b"0")
             await client.send(SUBSCRIPTION.as_json(), b"1")
             await client.send(json.dumps(SUBSCRIPTION.as_json()), bytearray(b"2"))
-        assert [post.plaintext for post in service.requests] == [b"1", b"2"]
+        assert [post.plaintext for post in service.requests] == [b"0", b"1", b"2"]
 
     async def test_a_sender_without_a_key_does_not_say_who_it_is(self) -> None:
         """And is told what it lacks."""
@@ -106,7 +118,7 @@ class TestRequest:
             ({"topic": "a\r\nb"}, "a topic has 1 to 32"),
             ({"topic": "a" * 33}, "a topic has 1 to 32"),
             ({"coding": "gzip"}, "the coding of a message"),
-            ({"subscription": 1}, "the subscription must be PushSubscription"),
+            ({"subscription": 1}, "or an object with endpoint, p256dh and auth, not int"),
             ({"subscription": {}}, "a push subscription is a JSON object"),
             ({"subscription": "ftp"}, "a push subscription is no JSON"),
         ],
@@ -262,7 +274,7 @@ class TestAnswer:
         async with pushing() as (client, service):
             service.answers.append(Reply(status, {}, b""))
             result = await client.send(SUBSCRIPTION, b"x")
-        assert result == tocsin.WebPushResult(http_status=status, location=None, ttl=None, attempts=1)
+        assert result == tocsin.WebPushResult(http_status=status, location=None, ttl=None, description=None, attempts=1)
 
     async def test_no_answer_is_tried_again_where_that_may_help(self) -> None:
         """The message may arrive twice, rather than not."""

@@ -17,6 +17,7 @@ class PlayedSocket:
 
     receiver: Receiver | None = None
     sent: list[bytes] = Factory(list)
+    texts: list[bytes] = Factory(list)
     closed: tuple[int, str] | None = None
     failures: list[BaseException] = Factory(list)
     is_writable: bool = True
@@ -47,6 +48,11 @@ class PlayedSocket:
         """Keep what is sent."""
         if self.closed is None:
             self.sent.append(message)
+
+    def send_text(self, message: bytes) -> None:
+        """Keep a text that is sent."""
+        if self.closed is None:
+            self.texts.append(message)
 
     def close(self, code: int, reason: str) -> None:
         """Keep the first close frame."""

@@ -115,7 +115,7 @@ async def open_calling_service(
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
             routes = CallingRoutes(report)
             answer = partial(AsgiExchange, routes)
-            server = WebServer(answer, agents.open, doors, book, recurring, tls, websocket_path=CALLING_PATH)
+            server = WebServer(answer, {CALLING_PATH: agents.open}, doors, book, recurring, tls)
             async with exchange.running(), serving(server, listener, partial(_say_goodbye, server, agents)):
                 yield CallingService(users, url, port, store, report, certificate)
 

@@ -50,6 +50,8 @@ addresses, keeps them in its state folder, and says how to let clients trust the
 With --engine its state is in a PostgreSQL database, and it may be one of several nodes of a service over that: they forward
 notifications to one another by --link. See docs/operating.md.
 
+With --browsers it is the push server of Firefox, and of KDE's distributor: see docs/browsers.md.
+
 With --dev it is a twin of WNS for tests in any language, on this machine only: it has an app with credentials that are the same
 everywhere and at every start, and a device with a channel; tests drive it over HTTP below /_tocsin/, which describes itself as
 OpenAPI at /_tocsin/openapi.json. Its state folder is one of its own ('dev'), which no other service opens. See docs/testing.md.
@@ -164,6 +166,7 @@ def _announce(service: PushService, twin: Twin | None, *, as_json: bool) -> None
             "url": service.url,
             "port": service.port,
             "device_url": service.device_url,
+            "browser_url": service.browser_url,
             "token_url": service.token_url,
             "aad_token_url": service.aad_token_url,
             "page": None if service.page is None else service.page.url,
@@ -172,6 +175,8 @@ def _announce(service: PushService, twin: Twin | None, *, as_json: bool) -> None
         show(json.dumps(fields | ({} if twin is None else _credentials(twin))))
     else:
         show(harmless(f"listening on {service.url}, tokens at {service.token_url}"))
+        if service.browser_url is not None:
+            show(harmless(f"browsers connect to {service.browser_url}"))
         if service.page is not None:
             show(harmless(f"its page, for {service.page.seen_by}: {service.page.url}"))
         if twin is not None:

@@ -144,14 +144,13 @@ def _send(arguments: argparse.Namespace) -> int:
             show(json.dumps(asdict(result.result) | {"explanation": result.result.explanation}))
         refuse("tocsin webpush", result, as_json=arguments.json)
         return 1
-    show(json.dumps(asdict(result)) if arguments.json else f"accepted with {result.http_status}{_kept(result.ttl)}")
+    show(json.dumps(asdict(result)) if arguments.json else _told(result))
     return 0
 
 
-def _kept(ttl: int | None) -> str:
-    if ttl is None:
-        return ""
-    return f", kept for {ttl} s at most" if ttl else ", now or never"
+def _told(result: WebPushResult) -> str:
+    kept = "" if result.ttl is None else f", kept for {result.ttl} s at most" if result.ttl else ", now or never"
+    return f"accepted with {result.http_status}{kept}{'' if result.description is None else f': {result.description}'}"
 
 
 def _read(name: str) -> str:

@@ -12,14 +12,13 @@ from attrs import define, field, frozen
 from tocsin.client.posted_message import PostedMessage, build_message
 from tocsin.client.sending_client import Sending, SendingClient
 from tocsin.client.vapid_key_file import read_key
-from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import ChannelGone
 from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.sending.destinations import PUSH_HOSTS, check_endpoint, read_hosts
 from tocsin.protocol.sending.push_answer import MAY_PASS_LATER, TAKEN, read_push_answer
 from tocsin.protocol.webpush.message_headers import DAY
-from tocsin.protocol.webpush.subscription import PushSubscription
+from tocsin.protocol.webpush.subscription import HasPushKeys, PushSubscription
 from tocsin.protocol.webpush.vapid import check_subject, claims
 from tocsin.webpush.vapid_keys import VapidKey
 
@@ -36,12 +35,14 @@ class WebPushResult:
     """What a push service has answered to a message that it took on; a field that it did not send is None.
 
     ``location`` is the URL of the message, by which :meth:`WebPushClient.withdraw` takes it back; keep it as you keep a password. ``ttl``
-    are the seconds that it is kept at most, which may be fewer than were asked for. Whether it was shown, no sender can know.
+    are the seconds that it is kept at most, which may be fewer than were asked for. ``description`` is what the service has to say, such
+    as that the message reaches no app, and why; whether it was shown, no sender can know.
     """
 
     http_status: int
     location: str | None = field(repr=False)
     ttl: int | None
+    description: str | None
     attempts: int
 
 
@@ -107,7 +108,7 @@ class WebPushClient(SendingClient[_ToSubscription]):
 
     async def send(  # noqa: PLR0913  # one for each header of Web Push
         self,
-        subscription: PushSubscription | Mapping[str, Any] | str,
+        subscription: HasPushKeys | Mapping[str, Any] | str,
         body: bytes | bytearray | memoryview | str | None = None,
         *,
         ttl: int = DAY,
@@ -117,7 +118,7 @@ class WebPushClient(SendingClient[_ToSubscription]):
     ) -> WebPushResult:
         """Send a message, and return what the push service said when it had taken it on.
 
-        :param subscription: what the app has sent: the object, the text of its JSON, or what was read from that.
+        :param subscription: what the app has sent: its JSON, as text or as it was read, or an object such as :class:`PushSubscription`.
         :param body: up to 3,993 bytes; text is sent as UTF-8. None, or an empty one, wakes the app without a message.
         :param ttl: seconds that it may wait for a device that is away, up to four weeks; 0: now or never.
         :param urgency: ``very-low``, ``low``, ``normal`` or ``high``: what a device on battery is to be woken for.
@@ -129,8 +130,7 @@ class WebPushClient(SendingClient[_ToSubscription]):
         :raises IllegalCall: the client is not open, or was closed before an answer had come: it may have arrived.
         """
         self._check_open()
-        check_kind(subscription, "the subscription", PushSubscription, Mapping, str)
-        to = subscription if isinstance(subscription, PushSubscription) else PushSubscription.from_json(subscription)
+        to = PushSubscription.of(subscription)
         place = check_endpoint(to.endpoint, self._hosts)
         message = build_message(to, body, ttl=ttl, urgency=urgency, topic=topic, coding=coding)
         sending = _ToSubscription(message=message, audience=_origin(place))
@@ -140,6 +140,7 @@ class WebPushClient(SendingClient[_ToSubscription]):
             http_status=result.http_status or 0,
             location=urljoin(to.endpoint, location) if location else None,
             ttl=int(granted) if granted.isdecimal() and granted.isascii() and len(granted) < 20 else None,
+            description=result.description,
             attempts=result.attempts,
         )
 

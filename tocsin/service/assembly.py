@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
@@ -26,9 +26,10 @@ from tocsin.service.senders.oauth import TokenEndpoint
 from tocsin.service.senders.vapid_tokens import VapidTokens
 from tocsin.service.senders.web_push_exchange import WebPushContext
 from tocsin.service.senders.wns_exchange import WnsContext
-from tocsin.service.url_paths import origin_of
+from tocsin.service.url_paths import BROWSER_PATH, DEVICE_PATH, origin_of
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
+from tocsin.service.web.websocket import OpenWebSocket
 
 
 @frozen
@@ -38,6 +39,7 @@ class Parts:
     connections: Connections
     counters: Counters
     devices: Devices
+    websockets: Mapping[str, OpenWebSocket]
     bodies: Bodies
     followers: Followers
     health: Health
@@ -103,8 +105,22 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
         *(followers, known.now, wall, known.url),
     )
     shown = page.routes() if settings.page else []
-    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
+    websockets = {DEVICE_PATH: devices.open, **({BROWSER_PATH: devices.open_browser} if settings.browsers else {})}
+    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown], websockets)
     return Parts(
-        *(connections, counters, devices, bodies, followers, health, hub, page, notifications, pushes, others),
+        *(
+            connections,
+            counters,
+            devices,
+            websockets,
+            bodies,
+            followers,
+            health,
+            hub,
+            page,
+            notifications,
+            pushes,
+            others,
+        ),
         limits.is_proxy,
     )

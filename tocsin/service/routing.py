@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.service.hub.hub_service import HubService
-from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH, PUSH_PATH
+from tocsin.service.url_paths import CHANNEL_PATH, PUSH_PATH
 from tocsin.service.web.asgi_exchange import AsgiExchange
 from tocsin.service.web.exchanges import OpenExchange, Request, RequestExchange
 
@@ -22,9 +23,9 @@ _PUSH: Final = PUSH_PATH.encode()
 class OtherRoutes:
     """All that is not for a channel, as an ASGI application: hubs, and what is asked by its path."""
 
-    def __init__(self, hub: HubService, routes: list[Route]) -> None:
+    def __init__(self, hub: HubService, routes: list[Route], websocket_paths: Iterable[str]) -> None:
         self._hub = hub
-        self.routes = [*routes, Route(DEVICE_PATH, _upgrade)]
+        self.routes = [*routes, *(Route(path, _upgrade) for path in websocket_paths)]
         """Those that are asked by their paths."""
         self._others = Starlette(routes=self.routes, exception_handlers={404: _not_found})
 

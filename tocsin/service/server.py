@@ -27,7 +27,7 @@ from tocsin.service.routing import Router
 from tocsin.service.senders.web_push_exchange import WebPushExchange
 from tocsin.service.senders.wns_answers import TORN_HEADERS
 from tocsin.service.senders.wns_exchange import WnsExchange
-from tocsin.service.url_paths import DEVICE_PATH
+from tocsin.service.url_paths import BROWSER_PATH, DEVICE_PATH
 from tocsin.service.web.listener import listen, url_of
 from tocsin.service.web.tls import Certificate, load_certificate, renew
 from tocsin.service.web.web_server import WebServer, serving
@@ -63,6 +63,7 @@ class PushService:
         """What this node has to do with the others of the service; None where it is the only one."""
         self._health = parts.health
         self._certificate = certificate
+        self._lets_browsers_in = BROWSER_PATH in parts.websockets
         self.page = page
         """Where its page is seen in a browser, and by whom; None where it is not."""
         self.url = known.url
@@ -81,6 +82,11 @@ class PushService:
     def device_url(self) -> str:
         """Where devices connect."""
         return f"ws{self.url.removeprefix('http')}{DEVICE_PATH}"
+
+    @property
+    def browser_url(self) -> str | None:
+        """Where browsers connect; None where they may not."""
+        return f"ws{self.url.removeprefix('http')}{BROWSER_PATH}" if self._lets_browsers_in else None
 
     @property
     def token_url(self) -> str:
@@ -167,9 +173,9 @@ async def _running(  # noqa: PLR0913, PLR0917  # all that runs
         partial(WebPushExchange, parts.pushes),
         layer.around_others(parts.others),
     )
-    devices = layer.around_devices(parts.devices.open)
+    websockets = {path: layer.around_devices(opening) for path, opening in parts.websockets.items()}
     recurring = known.recurring
-    server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
+    server = WebServer(router.open_exchange, websockets, settings, parts.connections, recurring, tls, TORN_HEADERS)
     parts.page.poster = Poster(router.open_exchange, server.shared)
     log = TallyLog(known.registrations.name_of, parts.devices.count)
     node = known.node

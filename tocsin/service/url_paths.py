@@ -14,13 +14,16 @@ PUSH_PATH: Final = "/p/"
 DEVICE_PATH: Final = "/device"
 """Where devices connect."""
 
+BROWSER_PATH: Final = "/browsers"
+"""Where browsers connect, where they may."""
+
 PAGE_PATH: Final = "/_tocsin/page/"
 """What the paths of the page begin with, but for the page itself, which is ``/``. No hub is called so: its name begins with a letter or digit."""
 
 PAGE_FILES: Final = PAGE_PATH.lstrip("/")
 """The same as seen from the page: a proxy may have it under a path of its own."""
 
-RESERVED: Final = frozenset({"w", "p", "device", "accesstoken.srf", "healthz", "readyz", "metrics"})
+RESERVED: Final = frozenset({"w", "p", "device", "browsers", "accesstoken.srf", "healthz", "readyz", "metrics"})
 """What a path of the service begins with: no hub is called so."""
 
 

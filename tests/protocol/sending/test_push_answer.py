@@ -86,9 +86,12 @@ def test_a_sender_reads_what_to_do(status: int, *, signed: bool, words: str) -> 
     assert words in description
 
 
-def test_what_was_taken_needs_no_words() -> None:
-    """Whatever else stands in the answer."""
-    assert {read(status, "text/plain", b"Created").description for status in TAKEN} == {None}
+def test_what_was_taken_may_have_words() -> None:
+    """Such as that it reaches no app."""
+    assert {read(status).description for status in TAKEN} == {None}
+    assert read(201, "text/plain", b"Dropped: the device is away, and TTL is 0\n").description == (
+        "Dropped: the device is away, and TTL is 0"
+    )
 
 
 def test_it_says_how_long_to_wait() -> None:

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from tests.service.played_socket import PlayedSocket
 from tests.service.world import KEY
 from tocsin.protocol.messages import Hello, Message, Payload, Suspended, codec
-from tocsin.protocol.service.device_connection import TABLE, Effect
+from tocsin.protocol.service.device_connection import TABLE, Effect, Event
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue
 from tocsin.protocol.service.tally import MinuteTally
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
@@ -21,6 +21,7 @@ from tocsin.service.devices import device_connection
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.platform_connection import PlatformConnection
 from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
@@ -33,7 +34,8 @@ DEVICE = hashlib.sha256(KEY.encode()).hexdigest()
 WHOLE = [
     "admitted", "Welcome", "stored", "waited",  # greeted, and caught up
     "waited: SUSPENDED", "stored later", "live",  # suspended, and back
-    "dismissed", "live: LOST", "forgotten",  # by the service
+    "live: LOST", "last",  # overtaken, and the newest again
+    "dismissed", "last: LOST", "forgotten",  # by the service
 ]  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def _put(queue: OfflineQueue, number: int, name: str) -> None:
 
 
 async def _live() -> list[str]:
-    """Greet, replay, suspend, resume and close a connection; return what was seen of it, in order."""
+    """Greet, replay, suspend, resume, overtake, restore and close a connection; return what was seen of it, in order."""
     seen: list[str] = []
     store, settings = _Store(), ServiceSettings()
     offline = OfflineStore(cast(ServiceStore, store), Depths(), lambda: 0.0)
@@ -103,7 +105,7 @@ async def _live() -> list[str]:
         lambda _: seen.append("forgotten"),
     )
     socket = _Seen(seen)
-    connection = DeviceConnection(around, "here", socket)
+    connection = PlatformConnection(around, "here", socket)
     socket.receiver = connection
 
     async def say(message: Message) -> None:
@@ -123,6 +125,10 @@ async def _live() -> list[str]:
     _put(queue, 2, "stored later")
     await say(Suspended(suspended=False))
     push("live")
+    await _settle()
+    connection.step(Event.OVERTAKEN)
+    connection.step(Event.NEWEST)
+    push("last")
     await _settle()
     connection.close(1001, "the service is stopping")
     await _settle()

@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from tests.service.world import KEY, World, dial
-from tocsin.service.devices.device_connection import DeviceConnection
+from tocsin.service.devices.platform_connection import PlatformConnection
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
 
 
@@ -20,7 +20,7 @@ def _sockets() -> list[BoundedWebSocket]:
 
 def _connections() -> int:
     """Count all that there are."""
-    return sum(type(each) is DeviceConnection for each in gc.get_objects())
+    return sum(type(each) is PlatformConnection for each in gc.get_objects())
 
 
 @pytest.mark.usefixtures("no_collector")

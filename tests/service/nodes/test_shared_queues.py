@@ -69,7 +69,7 @@ async def test_what_is_read_may_have_been_sent_before(world: World) -> None:
     device.acknowledges = False
     connection = world.here.devices._connections[DEVICE]
     await settle()
-    connection.outbox.push_nowait("1", connection.outbox.encode(payload_of(KEY, "1")), lambda _: None)
+    connection.outbox.push_nowait("1", connection.encode(payload_of(KEY, "1"), "app"), lambda _: None)
     await settle()
     connection.outbox.give_up()  # its sender waits no more
     await world.other.keep(KEY, "1")

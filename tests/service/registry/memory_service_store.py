@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
@@ -11,9 +12,12 @@ from attrs import Factory, define, evolve
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import Unwanted
-from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.service.offline_queue import Entry, Phase
 from tocsin.protocol.webpush.sender import is_web_push
 from tocsin.service.registry.service_store import NO_APPS, AppRow, ChannelRow, KeptApps, SecretRow
+
+_AS_WRITTEN: dict[str, Any] = {"phase": Phase.WRITING, "sent": False, "replaces": ()}
+"""What no store keeps of a notification."""
 
 
 @define(eq=False)
@@ -198,7 +202,9 @@ class MemoryServiceStore:
     async def stored(self, device: str) -> list[Entry]:
         """Return what is stored for a device, the oldest first, without the bodies."""
         await checkpoint()
-        return [evolve(entry) for _, (owner, entry, _) in sorted(self._stored.items()) if owner == device]
+        return [
+            evolve(entry, **_AS_WRITTEN) for _, (owner, entry, _) in sorted(self._stored.items()) if owner == device
+        ]
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
         """Return the bodies of those of these notifications that are there, by sequence number."""

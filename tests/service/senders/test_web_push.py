@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 from attrs import frozen
+from websockets.asyncio.client import connect
 
 from tests.service.world import KEY, OTHER_KEY, Answer, Device, World, dial, open_world
 from tocsin.protocol.messages import (
@@ -19,10 +21,11 @@ from tocsin.protocol.messages import (
     RequestChannel,
     RevokeChannels,
 )
-from tocsin.protocol.service.web_push import MAX_BODY, MAX_TTL
+from tocsin.protocol.service.web_push import MAX_BODY
 from tocsin.protocol.values import SUBSCRIPTION_LIFETIME, NotificationType
 from tocsin.protocol.webpush.base64url import encode
 from tocsin.protocol.webpush.envelope import Envelope
+from tocsin.protocol.webpush.message_headers import LONGEST_TTL
 from tocsin.protocol.webpush.sender import web_push_sender
 from tocsin.protocol.webpush.vapid import claims
 from tocsin.service.operations.settings import ServiceSettings
@@ -221,7 +224,7 @@ async def test_a_message_that_waits_can_be_taken_back_once(tmp_path: Path) -> No
 async def test_ttl_is_cut_and_zero_is_now_or_never(tmp_path: Path) -> None:
     """The answer says how long it waits, and in words where it reaches no app."""
     async with pushing(tmp_path) as pushed:
-        assert (await pushed.post(headers={"TTL": "9" * 19})).headers["TTL"] == str(MAX_TTL)
+        assert (await pushed.post(headers={"TTL": "9" * 19})).headers["TTL"] == str(LONGEST_TTL)
         answer = await pushed.post(headers={"TTL": "0"})
         assert (answer.status, answer.headers["TTL"], answer.text) == (
             *(201, "0"),
@@ -256,7 +259,7 @@ async def test_a_subscription_stays_what_it_is_and_its_end_is_put_off(tmp_path: 
         await device.send(RevokeChannels(9, "app"))
         await device.receive(ChannelsRevoked)
         answer = await pushed.post()
-        assert (answer.status, "forget it" in answer.text) == (410, True)
+        assert (answer.status, answer.text) == (410, "The push subscription was ended\n")
 
 
 async def test_an_app_need_not_be_registered_to_be_subscribed_and_is_not_told_that_it_ended(tmp_path: Path) -> None:
@@ -344,3 +347,33 @@ async def test_too_many_are_429_with_a_time(tmp_path: Path) -> None:
         assert (await pushed.post()).status == 201
         answer = await pushed.post()
         assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+
+
+@pytest.mark.parametrize(("says", "status"), [({}, 415), ({"use_webpush": True}, 201)], ids=["KDE", "Firefox"])
+async def test_what_a_device_cannot_read_is_refused_while_it_is_there(
+    tmp_path: Path, says: dict[str, object], status: int
+) -> None:
+    """The older coding, where the device has not said that it knows it."""
+    async with open_world(tmp_path, ServiceSettings(browsers=True)) as world:
+        assert world.service.browser_url is not None
+        async with connect(world.service.browser_url, compression=None) as browser:
+            await browser.send(json.dumps({"messageType": "hello", **says}))
+            assert json.loads(await browser.recv())["status"] == 200
+            asked = {"messageType": "register", "channelID": "5e6e4cf7-26a6-4ec2-a7a2-0b9b6b3a3ab5"}
+            await browser.send(json.dumps(asked))
+            endpoint = json.loads(await browser.recv())["pushEndpoint"]
+            sealed = encrypt(KEYS.p256dh, KEYS.auth, b"x", "aesgcm")
+            headers = {"TTL": "60", "Content-Encoding": "aesgcm"}
+            headers |= {"Encryption": sealed.encryption, "Crypto-Key": sealed.crypto_key}
+
+            async def acknowledge() -> None:
+                message = json.loads(await browser.recv())
+                update = {key: message[key] for key in ("channelID", "version")}
+                await browser.send(json.dumps({"messageType": "ack", "updates": [{**update, "code": 100}]}))
+
+            async with anyio.create_task_group() as tasks:
+                if status == 201:
+                    tasks.start_soon(acknowledge)
+                async with world.http.post(endpoint, data=sealed.body, headers=headers) as response:
+                    assert response.status == status
+                    assert ("aes128gcm" in await response.text()) == (status == 415)

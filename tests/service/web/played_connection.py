@@ -9,6 +9,7 @@ from typing import Any, cast
 from tests.service.world import Clock
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.exchanges import Request
 from tocsin.service.web.http_connection import HttpConnection
@@ -143,7 +144,7 @@ class PlayedConnection:
         self.clock = Clock(0.0)
         """By which slow peers are dropped."""
         self.book = Connections(settings, lambda _: False, self.clock)
-        server = WebServer(self._open, lambda _: None, settings, self.book, RepeatLog())
+        server = WebServer(self._open, {DEVICE_PATH: lambda _: None}, settings, self.book, RepeatLog())
         self.shared = server.shared
         self.shared.ok = b"HTTP/1.1 200 OK\r\n"
         self.transport = PlayedTransport(is_secure=is_secure)

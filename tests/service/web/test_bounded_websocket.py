@@ -17,6 +17,7 @@ from tests.service.web.played_connection import PlayedConnection
 from tests.service.web.test_web_server import Echo, Flood, running
 from tests.service.world import ending
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bounded_websocket import MAX_HOLLOW, MAX_UNREAD, SMALL, BoundedWebSocket
 from tocsin.service.web.shared_state import CHUNK
 from tocsin.service.web.web_server import WebServer
@@ -316,7 +317,7 @@ async def test_pings_whose_pongs_are_not_read_are_not_read_either() -> None:
 def played(opening: OpenWebSocket) -> tuple[PlayedConnection, BoundedWebSocket]:
     """Open a WebSocket without a network."""
     connection = PlayedConnection()
-    connection.shared.open_websocket = opening
+    connection.shared.websockets = {DEVICE_PATH.encode(): opening}
     connection.hear(_HANDSHAKE)
     socket = connection.transport.protocol
     assert isinstance(socket, BoundedWebSocket)

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web import web_server
 from tocsin.service.web.asgi_exchange import AsgiExchange
 from tocsin.service.web.connections import Connections
@@ -73,7 +74,7 @@ def serve(
     """Make a server of these."""
     settings = settings or ServiceSettings()
     book = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
-    return WebServer(partial(AsgiExchange, requests), opening, settings, book, RepeatLog())
+    return WebServer(partial(AsgiExchange, requests), {DEVICE_PATH: opening}, settings, book, RepeatLog())
 
 
 @asynccontextmanager

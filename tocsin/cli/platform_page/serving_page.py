@@ -29,7 +29,6 @@ from tocsin.service.web.asgi_exchange import AsgiExchange
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.listener import listen, url_of
 from tocsin.service.web.web_server import WebServer, serving
-from tocsin.service.web.websocket import refuse
 from tocsin.tasks import task_group
 
 _HOST: Final = "127.0.0.1"
@@ -60,7 +59,7 @@ async def serving_page(state: Path, kind: str) -> AsyncIterator[ServedPage]:
         live = Live(platform.followers, _Subject(platform), steady, time.time)
         app = Starlette(routes=_routes(visitor, platform, live, url, kind))
         book = Connections(settings, lambda _: False, steady)
-        server = WebServer(partial(AsgiExchange, app), refuse, settings, book, RepeatLog())
+        server = WebServer(partial(AsgiExchange, app), {}, settings, book, RepeatLog())
 
         async def leave() -> None:
             live.stop()

@@ -41,16 +41,15 @@ def read_push_answer(  # noqa: PLR0913  # an answer, and what it answers
     attempts: int,
     now: float,
 ) -> SendResult:
-    """Read an answer; header names are lower-cased. The description is the service's reason, and what to do.
+    """Read an answer; header names are lower-cased. The description is what the service says, and what to do.
 
     :param endpoint: where it comes from: a reason that shows what is secret in it is passed over.
     :param signed: whether the message had a VAPID token.
     :param now: seconds since the epoch, as for ``read_answer``.
     """
     retry_after, retry_unclear = read_wait(headers, now)
-    taken = http_status in TAKEN
     advice = (_KEY if signed else _UNSIGNED) if http_status in {401, 403} else _ADVICE.get(http_status)
-    words = [] if taken else [word for word in (_reason(headers, body, endpoint), advice) if word]
+    words = [word for word in (_reason(headers, body, endpoint), advice) if word]
     return SendResult(
         http_status=http_status,
         description="; ".join(words) or None,

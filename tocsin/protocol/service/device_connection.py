@@ -1,7 +1,7 @@
 """The service's end of a device's connection: the greeting, what is stored before what comes now, suspension, the end.
 
-Its inputs are the events: the device's hello, its ``Suspended``, what the offline queue has for it, and the end
-by either side. Payloads and acknowledgements step nothing: they look at the phase. Its driver is
+Its inputs are the events: the device's hello, its ``Suspended``, what the offline queue has for it, a newer connection of a device that may
+have several, and the end by either side. Payloads and acknowledgements step nothing: they look at the phase. Its driver is
 ``tocsin.service.devices.device_connection``.
 """
 
@@ -24,6 +24,8 @@ class Phase(Label):
     """What comes now waits until what is stored has gone."""
     SUSPENDED = auto()
     """The device says that it can store nothing."""
+    OVERTAKEN = auto()
+    """A newer connection of the device gets what comes; what the device says here counts."""
     CLOSING = auto()
     """No payload goes out any more."""
     CLOSED = auto()
@@ -39,6 +41,10 @@ class Event(Label):
     """Nothing stored has to go first."""
     SUSPENDED = auto()
     RESUMED = auto()
+    OVERTAKEN = auto()
+    """The device has a newer connection beside this one."""
+    NEWEST = auto()
+    """Those that were newer have ended."""
     LEFT = auto()
     """Either side ends it: nothing more is read."""
     ENDED = auto()
@@ -57,6 +63,8 @@ class Effect(Label):
     """Send what waited."""
     GIVE_BACK = auto()
     """Settle what waits, and give back to the queue what was not sent of it."""
+    PASS_ON = auto()
+    """Settle what waits, and leave to a newer connection what was not acknowledged."""
     STOP = auto()
     """Cancel its tasks."""
     DISMISS = auto()
@@ -84,8 +92,16 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.UP, Event.RESUMED): (Phase.UP, (Effect.LOOK,)),
     (Phase.REPLAYING, Event.RESUMED): (Phase.REPLAYING, (Effect.LOOK,)),
     (Phase.SUSPENDED, Event.RESUMED): (Phase.UP, (Effect.LOOK,)),
+    **{(phase, Event.OVERTAKEN): (Phase.OVERTAKEN, (Effect.PASS_ON,)) for phase in SERVING},
+    # What is stored was being sent, until that learns that it is another's.
+    (Phase.OVERTAKEN, Event.BEHIND): (Phase.OVERTAKEN, ()),
+    (Phase.OVERTAKEN, Event.CAUGHT_UP): (Phase.OVERTAKEN, ()),
+    (Phase.OVERTAKEN, Event.NEWEST): (Phase.UP, (Effect.LOOK,)),
     (Phase.GREETING, Event.LEFT): (Phase.CLOSING, (Effect.STOP,)),
-    **{(phase, Event.LEFT): (Phase.CLOSING, (Effect.STOP, Effect.DISMISS, Effect.FAIL)) for phase in SERVING},
+    **{
+        (phase, Event.LEFT): (Phase.CLOSING, (Effect.STOP, Effect.DISMISS, Effect.FAIL))
+        for phase in (*SERVING, Phase.OVERTAKEN)
+    },
     # What is stored was being sent, until that learns of the end.
     (Phase.CLOSING, Event.BEHIND): (Phase.CLOSING, ()),
     (Phase.CLOSING, Event.CAUGHT_UP): (Phase.CLOSING, ()),

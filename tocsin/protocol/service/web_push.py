@@ -18,15 +18,13 @@ from tocsin.protocol.toast_label import MAX_NAME
 from tocsin.protocol.values import NotificationType
 from tocsin.protocol.webpush.envelope import EMPTY, Envelope
 from tocsin.protocol.webpush.header_parameters import read_parameters
+from tocsin.protocol.webpush.message_headers import LONGEST_TTL, TOPIC, URGENCIES
 from tocsin.protocol.webpush.vapid import POINT
 
 MAX_BODY: Final = 4_096
 """Bytes of a message's body at most; every push service takes so many (RFC 8030 section 7.2), and this one no more."""
 
-MAX_TTL: Final = 2_419_200
-"""Seconds that a message waits at most, which are four weeks: a longer TTL is cut to that, and the answer says so."""
-
-PRIORITIES: Final = {"high": 1, "normal": 2, "low": 3, "very-low": 4}
+PRIORITIES: Final = {urgency: priority for priority, urgency in enumerate(reversed(URGENCIES), 1)}
 """The priority of each urgency."""
 
 READ: Final = frozenset({
@@ -37,7 +35,6 @@ READ: Final = frozenset({
 
 _CODINGS: Final = ("aes128gcm", "aesgcm")
 _DIGITS: Final = re.compile("[0-9]{1,19}")
-_TOPIC: Final = re.compile("[A-Za-z0-9_-]{1,32}")
 _MAX_PARAMETERS: Final = 512  # characters of Encryption, and of Crypto-Key
 _HEAD: Final = 21  # bytes of an aes128gcm body before the sender's key: salt, record size, length of the key
 _LEAST_RECORD: Final = 18  # a delimiter, a tag and a byte
@@ -88,7 +85,7 @@ def read_push(headers: Mapping[str, str]) -> PushRequest | WebPushRefusal:  # no
     if priority is None:
         return _wrong("urgency", f"Urgency must be very-low, low, normal or high, not {_shown(headers['urgency'])}")
     topic = headers.get("topic")
-    if topic is not None and not _TOPIC.fullmatch(topic):
+    if topic is not None and not TOPIC.fullmatch(topic):
         return _wrong("topic", f"Topic must be 1 to 32 characters of base64url, not {_shown(topic)}")
     coding = headers.get("content-encoding", "").lower() if length else ""
     refusal = _check_coding(coding, headers) if length else None
@@ -100,7 +97,7 @@ def read_push(headers: Mapping[str, str]) -> PushRequest | WebPushRefusal:  # no
         cache=True,
         tag=None if topic is None else sha256(topic.encode()).hexdigest()[:MAX_NAME],
         group=None,
-        ttl=min(int(ttl), MAX_TTL),
+        ttl=min(int(ttl), LONGEST_TTL),
         priority=priority,
     )
     return PushRequest(notification, coding, *of_aesgcm)

@@ -11,10 +11,12 @@ from tocsin.protocol.text import quoted
 
 DAY: Final = 24 * 3600
 LONGEST_TTL: Final = 28 * DAY
-"""Seconds that push services keep a message at most."""
+"""Seconds that push services keep a message at most; ours cuts a longer TTL to that, and says so."""
 
 URGENCIES: Final = ("very-low", "low", "normal", "high")
-_TOPIC: Final = re.compile("[A-Za-z0-9_-]{1,32}")
+
+TOPIC: Final = re.compile("[A-Za-z0-9_-]{1,32}")
+"""What a topic looks like."""
 
 
 def write_headers(ttl: int, urgency: str, topic: str | None) -> dict[str, str]:
@@ -30,7 +32,7 @@ def write_headers(ttl: int, urgency: str, topic: str | None) -> dict[str, str]:
         headers["Urgency"] = urgency
     if topic is not None:
         check_kind(topic, "topic", str)
-        if not _TOPIC.fullmatch(topic):
+        if not TOPIC.fullmatch(topic):
             raise InvalidArgument(f"a topic has 1 to 32 letters, digits, - and _, not {quoted(topic)}")
         headers["Topic"] = topic
     return headers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from attrs import field, frozen
 
@@ -18,6 +18,25 @@ AUTH: Final = 16
 
 _WHAT: Final = "a push subscription"
 _MOST: Final = 16 * 1024  # bytes of JSON
+
+
+class HasPushKeys(Protocol):
+    """What a sender needs, wherever it comes from: :class:`PushSubscription` says what each is."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where messages are posted."""
+        ...
+
+    @property
+    def p256dh(self) -> bytes:
+        """The key that they are encrypted by."""
+        ...
+
+    @property
+    def auth(self) -> bytes:
+        """The secret that they are encrypted by."""
+        ...
 
 
 @frozen
@@ -46,6 +65,21 @@ class PushSubscription:
             )
         if len(self.auth) != AUTH:
             raise InvalidArgument(f"the secret auth of a subscription has {AUTH} bytes, not {len(self.auth)}")
+
+    @classmethod
+    def of(cls, subscription: HasPushKeys | Mapping[str, Any] | str) -> Self:
+        """Return what is sent to, of any object that says so, or of its JSON.
+
+        :raises InvalidArgument: it is something else; the sentence says what is missing, and shows nothing of it.
+        """
+        if isinstance(subscription, str | Mapping):
+            return cls.from_json(subscription)
+        try:
+            return cls(subscription.endpoint, subscription.p256dh, subscription.auth)
+        except AttributeError:
+            raise InvalidArgument(
+                f"{_WHAT} is its JSON, or an object with endpoint, p256dh and auth, not {type(subscription).__name__}"
+            ) from None
 
     @classmethod
     def from_json(cls, subscription: str | Mapping[str, Any]) -> Self:

@@ -1,9 +1,7 @@
-"""One device's connection: a WebSocket, over which channels are granted and payloads go out.
+"""One device's connection, whatever it speaks: a WebSocket, over which channels are granted and payloads go out.
 
-The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
-``RevokeChannels``, ``Acknowledge``, ``Suspended``, ``PowerState`` and ``UnwantedChanged``, the service their answers and
-``Payload``. Anything else closes the connection. A binary WebSocket message carries one or more frames. What is legal when is the table of
-``tocsin.protocol.service.device_connection``.
+What is legal when is the table of ``tocsin.protocol.service.device_connection``; what is said is for the dialect, which is a subclass:
+``tocsin.service.devices.platform_connection`` is that of our own devices, ``tocsin.service.devices.browser_connection`` that of browsers.
 
 No task belongs to a connection: its socket calls it with what comes. What has to wait does so in a task of its own, for which reading is
 paused, so that what comes is dealt with in its order.
@@ -14,35 +12,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from attrs import frozen
 from websockets.frames import CloseCode
 
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.kernel.machine import step
-from tocsin.protocol.messages import (
-    Acknowledge,
-    ChannelGranted,
-    Message,
-    PowerState,
-    RequestChannel,
-    RevokeChannels,
-    Suspended,
-    UnwantedChanged,
-    Welcome,
-    WithdrawToasts,
-    codec,
-)
-from tocsin.protocol.messages.device_versions import LABELS_SINCE, without_label
+from tocsin.protocol.messages import Payload
+from tocsin.protocol.network.causes import REPLACED
 from tocsin.protocol.platform.power import PLUGGED_IN, Passage, passage
 from tocsin.protocol.service.device_connection import ENDING, SERVING, TABLE, Effect, Event, Phase
 from tocsin.protocol.toast_label import ToastMatch
-from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.devices.channel_answers import ChannelAnswers
-from tocsin.service.devices.device_words import Unwelcome, read_hello, read_power, read_unwanted
+from tocsin.service.devices.device_words import Unwelcome
 from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.devices.replay import Replay
@@ -54,14 +40,13 @@ from tocsin.service.web.heart import Rounds
 from tocsin.service.web.side_tasks import SideTasks
 from tocsin.service.web.websocket import WebSocket
 
-_AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
+_AT_ONCE = 256  # messages of a device that are handled before other connections have a turn
 _SHOWN = 8  # characters of a device's identity that the log shows
-_GREETING = Phase.GREETING  # up to Python 3.11 looking it up in its class costs as much as looking at it
 
 logger = logging.getLogger(__name__)
 
 Wait = Callable[[], Awaitable[None]]
-"""What has to be waited for before the next frame is handled."""
+"""What has to be waited for before the next message is handled."""
 
 
 @frozen
@@ -90,9 +75,7 @@ class DeviceConnection(SideTasks):
     :param address: where the device is, as the limits count.
     """
 
-    __slots__ = (
-        "_address", "_around", "_has_joined", "_is_known", "_replay", "_socket", "_version", "device", "outbox", "power"
-    )  # fmt: skip
+    __slots__ = ("_address", "_around", "_has_joined", "_is_known", "_replay", "_socket", "device", "outbox", "power")
 
     def __init__(self, around: ConnectionContext, address: str, socket: WebSocket) -> None:
         super().__init__(socket.tasks)
@@ -107,24 +90,47 @@ class DeviceConnection(SideTasks):
         self._replay: Replay | None = None  # while it runs
         self._has_joined = False  # the turn in which it writes
         self._is_known = False  # whether it was given a channel, or has acknowledged what was pushed to it
-        self._version = PROTOCOL_VERSION
         around.unheard.watch(self)
+
+    # What the dialect says
+
+    @abstractmethod
+    def encode(self, payload: Payload, app: str) -> bytes | None:
+        """Make a frame of a payload of that app, as the device knows it; None where it is of no use to the device, and ends."""
+
+    @abstractmethod
+    def withdraw(self, channel: str, match: ToastMatch) -> None:
+        """Tell the device that toasts of a channel were deleted, if it knows such a word."""
+
+    @abstractmethod
+    def tell_what_ended(self) -> None:
+        """Tell the device which of its channels ended because their apps were removed, if there may be any."""
+
+    @abstractmethod
+    def take(self, message: bytes | str) -> None:
+        """Handle a message of the socket, or begin to."""
+
+    @abstractmethod
+    def _handle(self, message: Any) -> Wait | None:
+        """Handle one message of the dialect; return what to wait for before the next.
+
+        :raises ProtocolViolation: a device does not say that.
+        :raises Unwelcome: the device is sent away.
+        """
+
+    @abstractmethod
+    def _welcome(self) -> None:
+        """Answer the device's hello."""
+
+    @abstractmethod
+    def _send_frames(self) -> bool:
+        """Send some of what the outbox has; tell whether there was anything."""
 
     # What the service does with it
 
     def holds_back(self, app: str, priority: int) -> bool:
         """Tell whether the device's power state holds back what comes for that app with that priority."""
         return self.power is not PLUGGED_IN and passage(self.power, app, priority) is not Passage.DELIVER
-
-    def withdraw(self, channel: str, match: ToastMatch) -> None:
-        """Tell the device that toasts of a channel were deleted, if it knows such a word."""
-        if self._version >= LABELS_SINCE and self.outbox.phase in SERVING:
-            self.outbox.send_behind_stored(codec.encode(WithdrawToasts(channel, match.tag, match.group)))
-
-    def tell_what_ended(self) -> None:
-        """Tell the device which of its channels ended because their apps were removed, if there may be any."""
-        if self._around.answers.may_have_ended(self.device):
-            self.start_soon(self._tell_what_ended)
 
     def look(self) -> None:
         """Note that what is stored for the device has changed, or its state has."""
@@ -152,6 +158,10 @@ class DeviceConnection(SideTasks):
             self._replay = None
             self.step(Event.CAUGHT_UP if self._around.offline.is_read(self.device) else Event.BEHIND)
 
+    def give_way(self) -> None:
+        """End, or stay beside it where the dialect has several: the device has a newer connection."""
+        self.close(REPLACED, "replaced by a newer connection")
+
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""
         if self.outbox.phase not in ENDING:
@@ -161,29 +171,15 @@ class DeviceConnection(SideTasks):
             self._look_if_over()
 
     def write(self) -> None:
-        """Send what the outbox has, a turn's frames in one message, for as long as the device reads."""
+        """Send what the outbox has, for as long as the device reads."""
         self._has_joined = False
         try:
-            while self._socket.is_writable and (chunk := self.outbox.take_chunk()):
-                self._socket.send(chunk)
+            while self._socket.is_writable and self._send_frames():
+                pass
         except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
             self._socket.fail(failure)
 
     # What the socket says
-
-    def take(self, message: bytes | str) -> None:
-        """Handle a message, or begin to."""
-        if isinstance(message, str):
-            self.close(CloseCode.PROTOCOL_ERROR, "messages are binary, not text")
-            return
-        if not message and self.outbox.phase is _GREETING:
-            self.close(CloseCode.PROTOCOL_ERROR, "a device begins with Hello, not with an empty message")
-            return
-        messages = codec.messages(message)
-        wait = self._handle_all(messages)
-        if wait is not None:
-            self._socket.pause()
-            self.start_soon(partial(self._work, wait, messages))
 
     def flowing(self) -> None:
         """Go on to write."""
@@ -209,14 +205,21 @@ class DeviceConnection(SideTasks):
 
     # The conversation
 
-    def _handle_all(self, messages: Iterator[Message]) -> Wait | None:
+    def _take_all(self, messages: Iterator[Any]) -> None:
+        """Handle messages in their order; nothing is read while one has to wait."""
+        wait = self._handle_all(messages)
+        if wait is not None:
+            self._socket.pause()
+            self.start_soon(partial(self._work, wait, messages))
+
+    def _handle_all(self, messages: Iterator[Any]) -> Wait | None:
         """Handle messages until one has to wait, or others have their turn; return what to wait for before the next."""
         try:
             for number, message in enumerate(messages, 1):
                 wait = self._handle(message)
                 if wait is not None:
                     return wait
-                if number == _AT_ONCE:  # a message may have many thousands
+                if number == _AT_ONCE:  # there may be many thousands
                     return partial(asyncio.sleep, 0)
         except ProtocolViolation as violation:
             self.close(CloseCode.PROTOCOL_ERROR, str(violation))
@@ -224,52 +227,17 @@ class DeviceConnection(SideTasks):
             self.close(unwelcome.code, str(unwelcome))
         return None
 
-    async def _work(self, wait: Wait | None, messages: Iterator[Message]) -> None:
+    async def _work(self, wait: Wait | None, messages: Iterator[Any]) -> None:
         """Wait and go on with what came behind it, as often as it takes; then read again."""
         while wait is not None:
             await wait()
             wait = None if self.outbox.phase in ENDING else self._handle_all(messages)
         self._socket.resume()
 
-    def _handle(self, message: Message) -> Wait | None:
-        if self.outbox.phase is _GREETING:
-            self._greet(message)
-            return None
-        match message:
-            case Acknowledge():
-                ids = message.ids
-                others = self.outbox.acknowledge(ids)
-                if len(others) == len(ids):
-                    self._count()
-                else:
-                    self._is_known = True
-                if others and self._around.offline.has(self.device):
-                    return partial(self._around.offline.acknowledge, self.device, others)
-            case Suspended(suspended=suspended):
-                self._count()
-                self.step(Event.SUSPENDED if suspended else Event.RESUMED)
-            case PowerState():
-                self._count()
-                self.power = read_power(message)
-                self.look()
-            case UnwantedChanged():
-                self._count()
-                return partial(self._around.unwanted.note, self.device, read_unwanted(message))
-            case RequestChannel() | RevokeChannels():
-                self._count()
-                return partial(self._answer, message)
-            case _:
-                raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
-        return None
-
-    def _greet(self, message: Message) -> None:
-        """Take the first message, and learn which device this is."""
-        hello = read_hello(message)
+    def _greeted(self, key: str) -> None:
+        """Know which device this is, by its key."""
         self._around.unheard.forget(self)
-        self._version = hello.version
-        if hello.version < LABELS_SINCE:
-            self.outbox.encode = without_label
-        self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
+        self.device = hashlib.sha256(key.encode()).hexdigest()
         self.step(Event.GREETED)
 
     def miss_hello(self) -> bool:
@@ -277,19 +245,8 @@ class DeviceConnection(SideTasks):
         self.close(CloseCode.PROTOCOL_ERROR, f"no Hello within {self._around.settings.hello_timeout:g} s")
         return False
 
-    async def _answer(self, question: RequestChannel | RevokeChannels) -> None:
-        await self.outbox.room()
-        answer = await self._around.answers.answer(self.device, self._address, question)
-        self._is_known = self._is_known or isinstance(answer, ChannelGranted)
-        self.outbox.send_answer(codec.encode(answer))
-
-    async def _tell_what_ended(self) -> None:
-        for message in await self._around.answers.ended(self.device):
-            await self.outbox.room()
-            self.outbox.send_answer(codec.encode(message))
-
     def _count(self) -> None:
-        """Count a frame that acknowledges no payload that is on its way: a device may send only so many."""
+        """Count a message that acknowledges no payload that is on its way: a device may send only so many."""
         if not self._around.limits.may_talk(self.device):
             raise Unwelcome(CloseCode.POLICY_VIOLATION, "too many messages that bring nothing new")
 
@@ -301,16 +258,18 @@ class DeviceConnection(SideTasks):
         for effect in effects:
             self._PERFORM[effect](self)
 
-    def _welcome(self) -> None:
+    def _begin(self) -> None:
         self.outbox.on_filled = self._join
-        self.outbox.send_answer(
-            codec.encode(Welcome(self._version, self._around.settings.device_window, self._around.offline.now()))
-        )
-        self.tell_what_ended()
+        self._welcome()
 
     def _give_back(self) -> None:
         self.outbox.give_up()
         self._around.offline.take_back(self.device, self.outbox.take_back())
+
+    def _pass_on(self) -> None:
+        self.outbox.pass_on()
+        if self._replay is not None:
+            self._replay.look()
 
     def _stop(self) -> None:
         self._around.unheard.forget(self)
@@ -319,10 +278,11 @@ class DeviceConnection(SideTasks):
     # One for all: thousands of devices are connected.
     _PERFORM: ClassVar[dict[Effect, Callable[[DeviceConnection], None]]] = {
         Effect.ADMIT: lambda self: self._around.admit(self),
-        Effect.WELCOME: _welcome,
+        Effect.WELCOME: _begin,
         Effect.LOOK: lambda self: self.look(),
         Effect.SEND: lambda self: self.outbox.release(),
         Effect.GIVE_BACK: _give_back,
+        Effect.PASS_ON: _pass_on,
         Effect.STOP: _stop,
         Effect.DISMISS: lambda self: self._around.dismiss(self),
         Effect.FAIL: lambda self: self.outbox.fail(),

@@ -14,17 +14,20 @@ from websockets.frames import CloseCode
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
-from tocsin.protocol.network.causes import REPLACED
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import DropReason, NotificationType
+from tocsin.service.devices.browser_connection import BrowserConnection, BrowserContext
+from tocsin.service.devices.browser_subscriptions import BrowserSubscriptions
 from tocsin.service.devices.channel_answers import ChannelAnswers
+from tocsin.service.devices.connections_here import ConnectionsHere
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.devices.other_nodes import OtherNodes
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.devices.parting import Parting
+from tocsin.service.devices.platform_connection import PlatformConnection
 from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
@@ -65,20 +68,22 @@ class Devices:
         self._unwanted = unwanted
         self._channels = channels
         answers = ChannelAnswers(channels, offline, limits, counters.tally)
+        self._here = ConnectionsHere(offline, counters.tally)
+        self._connections = self._here.newest
         self._around = ConnectionContext(
             *(answers, offline, unwanted, settings, limits, WritingTurn(offline.before_writing)),
             Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
-            *(self._admit, self._dismiss, self._forget),
+            *(self._here.admit, self._here.dismiss, self._forget),
         )
         self._limits = limits
         self._counters = counters
-        self._connections: dict[str, DeviceConnection] = {}
+        subscriptions = BrowserSubscriptions(channels, offline, limits, counters)
+        self._browsers = BrowserContext(subscriptions, counters, self._connections.get)
         self._running: set[DeviceConnection] = set()
-        self._stopping = False
         self.turn_away: Parting | None = None
         """What those are told that come now; None: they are let in."""
         self._idle = anyio.Event()
-        offline.serve(self)
+        offline.serve(self._here)
 
     def some(self, limit: int) -> dict[str, int]:
         """Return so many of the devices that are connected, with how many payloads are on their way to each."""
@@ -96,6 +101,11 @@ class Devices:
     def has_lapsed(self) -> bool:
         """Tell whether this is a node that may do nothing for any device just now."""
         return self.nodes is not None and not self.nodes.is_good()
+
+    def reads_aesgcm(self, device: str) -> bool:
+        """Tell whether the device reads messages of Web Push in the old coding, as far as is known: one that is not connected here may not."""
+        connection = self._connections.get(device)
+        return not isinstance(connection, BrowserConnection) or connection.reads_aesgcm
 
     def count(self) -> int:
         """Return how many devices are connected."""
@@ -131,7 +141,10 @@ class Devices:
         if connection.holds_back(channel.app, payload.priority):
             return PushResult.HELD_BACK
         self._counters.pushed += 1
-        return await connection.outbox.push(payload.id, connection.outbox.encode(payload))
+        frame = connection.encode(payload, channel.app)
+        if frame is None:  # the device could do nothing with it, which is its end there
+            return PushResult.ACKNOWLEDGED
+        return await connection.outbox.push(payload.id, frame)
 
     def push_now(
         self, channel: ChannelRow, payload: Payload, notification: Notification, settled: Callable[[PushResult], None]
@@ -154,10 +167,11 @@ class Devices:
         if connection.holds_back(channel.app, payload.priority):
             return False
         outbox = connection.outbox
-        if outbox.closed_for is not None:
+        frame = None if outbox.closed_for is not None else connection.encode(payload, channel.app)
+        if frame is None:
             return False
         self._counters.pushed += 1
-        outbox.push_nowait(payload.id, outbox.encode(payload), settled)
+        outbox.push_nowait(payload.id, frame, settled)
         return True
 
     async def conclude(
@@ -192,8 +206,8 @@ class Devices:
             return await self.nodes.keep(channel, payload, notification)
 
         def admitted(entry: Entry) -> None:
-            entry.sent = self.may_acknowledge(channel.device, entry.id)
-            self.look(channel.device)
+            entry.sent = self._here.may_acknowledge(channel.device, entry.id)
+            self._here.look(channel.device)
 
         try:
             if not await self.offline.keep(channel, payload, admitted):
@@ -204,7 +218,7 @@ class Devices:
             )
             return PushResult.NOT_STORED
         finally:
-            self.look(channel.device)
+            self._here.look(channel.device)
         self._counters.stored += 1
         return PushResult.STORED
 
@@ -239,76 +253,36 @@ class Devices:
 
     def part_with(self, most: int | None, parting: Parting) -> int:
         """Close so many connections of devices to which nothing is on its way, or all (None); return how many."""
-        those = [each for each in self._connections.values() if most is None or not each.outbox.depth][:most]
-        for connection in those:
-            connection.close(parting.code, parting.words)
-        return len(those)
-
-    # What the offline queues say
-
-    def look(self, device: str) -> None:
-        """Have the device's connection look at what is stored."""
-        if device in self._connections:
-            self._connections[device].look()
-
-    def hold_back(self, device: str) -> None:
-        """Let nothing go out to the device until it is told to look."""
-        if device in self._connections:
-            self._connections[device].hold_back()
-
-    def drop_waiting(self, device: str) -> None:
-        """Send the device nothing of what waits for it, and was not sent."""
-        if device in self._connections:
-            self._connections[device].outbox.drop_waiting()
-
-    def displaced(self, device: str) -> None:
-        """Close the device's connection: it has a newer one at another node."""
-        if device in self._connections:
-            self._connections[device].close(REPLACED, "replaced by a newer connection")
-
-    def may_acknowledge(self, device: str, id: str) -> bool:  # noqa: A002 - the field's name
-        """Tell whether the device was sent that payload, and may acknowledge it yet though its sender waits no more."""
-        return device in self._connections and self._connections[device].outbox.may_acknowledge(id)
+        return self._here.part_with(most, parting)
 
     async def aclose(self) -> None:
         """Close all connections with ``GOING_AWAY`` (1001), let no other begin, and wait until they have ended."""
-        self._stopping = True
+        self._here.stopping = True
         for connection in list(self._running):
             connection.close(_STOPPING.code, _STOPPING.words)
         if self._running:
             await self._idle.wait()
 
     def open(self, socket: WebSocket) -> DeviceConnection:
-        """Take a connection whose handshake is right."""
-        address = self._limits.address_of({"client": socket.client, "headers": socket.headers})
-        connection = DeviceConnection(self._around, address, socket)
+        """Take a connection of a device of ours, whose handshake is right."""
+        return self._begin(PlatformConnection(self._around, self._address_of(socket), socket))
+
+    def open_browser(self, socket: WebSocket) -> DeviceConnection:
+        """Take a connection of a browser, whose handshake is right."""
+        return self._begin(BrowserConnection(self._around, self._browsers, self._address_of(socket), socket))
+
+    def _address_of(self, socket: WebSocket) -> str:
+        return self._limits.address_of({"client": socket.client, "headers": socket.headers})
+
+    def _begin(self, connection: DeviceConnection) -> DeviceConnection:
         self._running.add(connection)
-        parting = _STOPPING if self._stopping else self.turn_away
+        parting = _STOPPING if self._here.stopping else self.turn_away
         if parting is not None:
             asyncio.get_running_loop().call_soon(connection.close, parting.code, parting.words)
         return connection
 
-    def _admit(self, connection: DeviceConnection) -> None:
-        """Make this the connection of its device; one that the device had before is closed."""
-        previous = self._connections.get(connection.device)
-        self._connections[connection.device] = connection
-        if previous is None:
-            self._counters.tally.device_came()
-        else:
-            previous.close(REPLACED, "replaced by a newer connection")
-            self.offline.connection_lost(connection.device)
-        self.offline.arrived(connection.device)
-
-    def _dismiss(self, connection: DeviceConnection) -> None:
-        """Forget a connection that has ended, unless another has taken its place."""
-        if self._connections.get(connection.device) is connection:
-            del self._connections[connection.device]
-            if not self._stopping:
-                self._counters.tally.device_went()
-            self.offline.connection_lost(connection.device)
-
     def _forget(self, connection: DeviceConnection) -> None:
         """Count a connection no more of which nothing runs."""
         self._running.discard(connection)
-        if self._stopping and not self._running:
+        if self._here.stopping and not self._running:
             self._idle.set()

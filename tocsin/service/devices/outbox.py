@@ -14,7 +14,6 @@ from typing import Final
 
 from attrs import define
 
-from tocsin.protocol.messages import Payload, codec
 from tocsin.protocol.service.device_connection import Phase
 from tocsin.service.web.flags import Flag
 
@@ -93,7 +92,7 @@ class Outbox:
 
     __slots__ = (
         "_alarm", "_answers", "_backlog", "_emptied", "_late", "_limit", "_loop", "_sent", "_stored",
-        "_timeout", "_window", "encode", "on_filled", "phase"
+        "_timeout", "_window", "on_filled", "phase"
     )  # fmt: skip
 
     def __init__(self, window: int, backlog: int, timeout: float) -> None:
@@ -111,8 +110,6 @@ class Outbox:
         self._late: dict[str, None] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._emptied = Flag()
-        self.encode: Callable[[Payload], bytes] = codec.encode
-        """Makes a frame of a payload as the device knows it."""
         self.on_filled: Callable[[], None] = _ignore
         """Called when there may be something to send."""
 
@@ -215,11 +212,24 @@ class Outbox:
         self._late.update(dict.fromkeys(self._sent))
         self._settle_all(PushResult.SUSPENDED)
 
-    def drop_waiting(self) -> None:
-        """Tell the senders of what was not sent that it was not acknowledged, and never send it: it is decided elsewhere what becomes of it."""
-        waiting, self._backlog = self._backlog, _NOTHING
+    def drop_waiting(self, begins: bytes = b"") -> None:
+        """Tell the senders of what was not sent that it was not acknowledged, and never send it: it is decided elsewhere what becomes of it.
+
+        :param begins: how the frames begin that are meant.
+        """
+        waiting, staying = list[_Pending](), deque[_Pending]()
+        for each in self._backlog:
+            (waiting if each.frame.startswith(begins) else staying).append(each)
+        self._backlog = staying or _NOTHING
         for each in waiting:
             each.settle(PushResult.TIMED_OUT)
+
+    def pass_on(self) -> None:
+        """Have nothing more to do with payloads: all that was not acknowledged is for another connection; answers still go out."""
+        self._stored.clear()
+        self._late.clear()
+        self._emptied.set()
+        self._settle_all(PushResult.LOST)
 
     def fail(self) -> None:
         """Tell all waiting senders that the connection has ended; nothing more is to be sent."""
@@ -237,6 +247,10 @@ class Outbox:
 
     def take_chunk(self) -> bytes:
         """Return all that may go out now, up to the limits of one chunk; nothing where nothing may."""
+        return b"".join(self.take_frames())
+
+    def take_frames(self) -> list[bytes]:
+        """Do the same, and leave the frames apart."""
         frames: list[bytes] = []
         size = 0
         while (self._answers or self._stored or self._backlog) and len(frames) < MAX_FRAMES and size < MAX_BYTES:
@@ -245,7 +259,7 @@ class Outbox:
                 break
             frames.append(frame)
             size += len(frame)
-        return b"".join(frames)
+        return frames
 
     def _take(self) -> bytes | None:
         """Take one of the frames that wait, unless it is for room in the window."""

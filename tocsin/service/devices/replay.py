@@ -36,6 +36,10 @@ class Returned(Protocol):
     outbox: Outbox
     power: Power
 
+    def encode(self, payload: Payload, app: str) -> bytes | None:
+        """Make a frame of a payload of that app, as the device knows it; None where it is of no use to the device, and ends."""
+        ...
+
     def step(self, event: Event) -> None:
         """Go by the table."""
         ...
@@ -109,12 +113,16 @@ class Replay:
         if not self._goes_on or self._suspended:
             return True
         queue.note_sent(going)
-        self._to.outbox.offer(
-            [
-                (entry.id, self._to.outbox.encode(_payload(entry, bodies[entry.sequence], self._offline.now())))
-                for entry in going
-            ]
-        )
+        frames, useless = list[tuple[str, bytes]](), list[str]()
+        for entry in going:
+            frame = self._to.encode(_payload(entry, bodies[entry.sequence], self._offline.now()), entry.app)
+            if frame is None:
+                useless.append(entry.id)
+            else:
+                frames.append((entry.id, frame))
+        self._to.outbox.offer(frames)
+        if useless:
+            await self._offline.acknowledge(self._to.device, useless)
         if lost:
             await self._offline.lose(self._to.device, lost)
         await self._to.outbox.room_for_stored()

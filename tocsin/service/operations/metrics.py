@@ -43,6 +43,12 @@ class Counters:
     """Messages that hubs have accepted."""
     hub_targets: Counter[str] = Factory(Counter)
     """What has become of their targets, by the name of the outcome."""
+    browser_acks: Counter[str] = Factory(Counter)
+    """Messages that browsers are done with, by the code that they say, or that they say none."""
+    browser_ended: Counter[str] = Factory(Counter)
+    """Subscriptions that browsers have ended, by the code that they say."""
+    browser_dropped: Counter[str] = Factory(Counter)
+    """Messages that were not sent to browsers which could do nothing with them, by why."""
     latencies: Durations = Factory(Durations)
     """How long the notifications took that were received."""
     of_store: Mapping[str, Durations] = Factory(dict)
@@ -116,6 +122,15 @@ class _Stages(Collector):
         yield _counter("hub_messages", "Messages accepted by notification hubs", counters.hub_messages)
         yield _labelled(
             "hub_targets", "Targets of messages of hubs, by what became of them", "as", counters.hub_targets
+        )
+        yield _labelled(
+            "browser_acks", "Messages that browsers are done with, by the code they say", "code", counters.browser_acks
+        )
+        yield _labelled(
+            "browser_unregistered", "Subscriptions ended by browsers, by the code", "code", counters.browser_ended
+        )
+        yield _labelled(
+            "browser_dropped", "Messages not sent that a browser could not use", "reason", counters.browser_dropped
         )
         for name, value in counters.of_nodes().items():
             yield _counter(name, f"{name.replace('_', ' ').capitalize()}", value)

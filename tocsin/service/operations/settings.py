@@ -185,6 +185,9 @@ class ServiceSettings:
         secret=True,
         option=False,
     )
+    browsers: bool = setting(
+        default=False, meaning="let Firefox, and KDE's distributor, have this service as their push server"
+    )
     strict_wns: bool = setting(default=False, meaning="keep no more for a device that is away than WNS does")
 
     max_connections: int = setting(10_000, "connections at a time", (1, 1_000_000))

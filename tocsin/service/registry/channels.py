@@ -136,24 +136,26 @@ class Channels:
             self._orphaned.discard(device)
         return names
 
-    async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
+    async def grant(self, device: str, app: str, remote_id: str, known_uri: str, token: str = "") -> Grant | Denial:
         """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one.
 
         A push subscription stays for as long as its device asks for it: its end is put off, and its URI never changes.
 
         :param remote_id: the GUID of a registration, or what stands for it with a package family name; for a push
             subscription what stands for its senders.
+        :param token: what the URI of a push subscription has, each time that it is asked for; empty: a random one.
         """
         if not 0 < len(app) <= MAX_APP_NAME:
             return Denial(HResult.E_INVALIDARG, f"an app's name has 1 to {MAX_APP_NAME} characters, not {len(app)}")
         client_id = self._client_of(app, remote_id)
         if isinstance(client_id, Denial):
             return client_id
+        known_uri = f"{self._push_prefix}{token}" if token else known_uri
         async with self._changing:
             channels = await self._store.live_channels(device, app, self._now())
             live = [channel for channel in channels if self._registrations.known(channel.client_id)]
             granted = await self._again(live, client_id, known_uri) or await self._new(
-                device, app, client_id, len(live)
+                device, app, client_id, len(live), token
             )
         if not self._registrations.known(client_id):  # it may have gone meanwhile
             return _unregistered(remote_id)
@@ -207,7 +209,7 @@ class Channels:
         async with self._changing:
             return await self._put_off(await self._store.subscriptions(device, self._now()))
 
-    async def _new(self, device: str, app: str, client_id: str, live: int) -> Grant | Denial:
+    async def _new(self, device: str, app: str, client_id: str, live: int, token: str) -> Grant | Denial:
         if live >= MAX_LIVE:
             return Denial(
                 HResult.E_ACCESSDENIED, f"{live} channels of this app are open on this device; close them first"
@@ -219,7 +221,12 @@ class Channels:
             await self.prune()
             if self.count >= self._limit:
                 return Denial(HResult.WNP_E_BIND_USER_BUSY, f"the service keeps {self.count} channels, and no more")
-        token = secrets.token_urlsafe(32)
+        if token and await self._store.channels([hash_of(token)]):  # its senders are told that it is gone
+            return Denial(
+                HResult.WPN_E_CHANNEL_CLOSED, "this subscription has ended, and does not come back; ask for another"
+            )
+        is_lasting = bool(token)
+        token = token or secrets.token_urlsafe(32)
         token_hash = hash_of(token)
         name = token_hash.hex()[:_NAME_LENGTH]
         expires = self._now() + (SUBSCRIPTION_LIFETIME if is_web_push(client_id) else CHANNEL_LIFETIME)
@@ -228,7 +235,7 @@ class Channels:
         try:
             await self._store.add_channel(channel, self._in_doubt)
         except BaseException as failure:
-            if may_be_there(failure):
+            if may_be_there(failure) and not is_lasting:  # one that is asked for again is the device's, if it is there
                 self._in_doubt.append(token_hash)
             raise
         self._in_doubt.clear()

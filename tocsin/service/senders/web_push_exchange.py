@@ -31,6 +31,9 @@ _NOT_HERE: Final = WebPushRefusal(404, f"Nothing is here: push resources look li
 _NOT_WAITING: Final = WebPushRefusal(
     404, "No such message waits: it has reached the device, was replaced, or has expired", reason="not_waiting"
 )
+_NOT_READ: Final = WebPushRefusal(
+    415, "This device reads no aesgcm: send the body in aes128gcm (RFC 8291)", reason="aesgcm_not_read"
+)
 _BODY_FAULTS: Final = {
     BodyFault.LATE: WebPushRefusal(408, "The body did not arrive in time", reason="body_late"),
     BodyFault.STOPPING: WebPushRefusal(503, "The service is stopping", 1, reason="stopping"),
@@ -110,6 +113,8 @@ class WebPushExchange(SenderExchange):
             self._refuse(refusal)
         elif not isinstance(wanted, PushRequest):
             self._refuse(wanted)
+        elif wanted.coding == "aesgcm" and not self._around.devices.reads_aesgcm(channel.device):
+            self._refuse(_NOT_READ)
         else:
             if not self._is_known:
                 self._context.heads.keep(self._said, self._head)

@@ -18,7 +18,7 @@ from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.partings import parting
 from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.transport_ends import close, release, remote_address
-from tocsin.service.web.websocket import Receiver
+from tocsin.service.web.websocket import OpenWebSocket, Receiver
 from tocsin.service.web.websocket_frames import BrokenFrames, FrameReader
 
 MAX_HOLLOW: Final = 1_000
@@ -118,14 +118,14 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
 
     # From the server
 
-    def begin(self, headers: RawHeaders) -> None:
+    def begin(self, opening: OpenWebSocket, headers: RawHeaders) -> None:
         """Open the WebSocket, or refuse it where these headers are no handshake as RFC 6455 has it, or it is not wanted."""
         common = self._shared.default_headers
         is_right, answer = judge(headers, common)
         if is_right:
             self.headers = headers
             try:
-                self._receiver = self._shared.open_websocket(self)
+                self._receiver = opening(self)
                 if self._receiver is None:
                     answer = parting(403, "Forbidden", *common)
             except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
@@ -167,6 +167,11 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         """Send a message, unless the end is near; what the peer does not read waits here, so it is sent while :attr:`is_writable` only."""
         if not self._close_sent:
             self._say(frames.frame(frames.BINARY, message))
+
+    def send_text(self, message: bytes) -> None:
+        """Send a message that is a text, in UTF-8, as :meth:`send` does."""
+        if not self._close_sent:
+            self._say(frames.frame(frames.TEXT, message))
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and wait for the answer for a while; messages that come meanwhile are dropped."""

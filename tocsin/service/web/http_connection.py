@@ -23,6 +23,7 @@ from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.request_reader import RequestReader, Unreadable
 from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.transport_ends import is_secure, local_address, release, remote_address
+from tocsin.service.web.websocket import OpenWebSocket
 
 MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers, or behind the last words, that are read past at most; a sender of more is cut off."""
@@ -235,11 +236,11 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         """Tell whether the connection goes on, and everything is answered that was asked."""
         return (self._phase, Event.UPGRADED) in TABLE and not self.transport.is_closing()
 
-    def upgrade(self, headers: RawHeaders) -> None:
+    def upgrade(self, opening: OpenWebSocket, headers: RawHeaders) -> None:
         """Hand the connection over, and be forgotten at once."""
         self._bytes = 0
         self._step(Event.UPGRADED)
-        cast(BoundedWebSocket, self.transport.get_protocol()).begin(headers)
+        cast(BoundedWebSocket, self.transport.get_protocol()).begin(opening, headers)
 
     # From the table
 

@@ -15,6 +15,7 @@ from tocsin.service.web.exchanges import Request, Sender, split_target
 from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.upgrades import Offer
+from tocsin.service.web.websocket import OpenWebSocket
 
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
@@ -57,8 +58,8 @@ class Taker(Sender, Protocol):
         """Tell whether the connection goes on, and everything is answered that was asked."""
         ...
 
-    def upgrade(self, headers: RawHeaders) -> None:
-        """Become a WebSocket, whose handshake has these headers."""
+    def upgrade(self, opening: OpenWebSocket, headers: RawHeaders) -> None:
+        """Become a WebSocket for what takes it, whose handshake has these headers."""
         ...
 
 
@@ -142,8 +143,9 @@ class RequestReader:
         offer, self._offer = self._offer, None
         assert offer is not None  # noqa: S101  # else the parser had not stopped
         # A client waits for the answer to its handshake.
-        if not rest and self._taker.may_upgrade() and offer.is_handshake(self._shared.websocket_path):
-            self._taker.upgrade(offer.headers)
+        opening = self._shared.websockets.get(offer.path)
+        if not rest and opening is not None and self._taker.may_upgrade() and offer.is_handshake():
+            self._taker.upgrade(opening, offer.headers)
             return None
         head = offer.declined()
         if head is None:

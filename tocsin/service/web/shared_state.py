@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from email.utils import formatdate
 from typing import Any, Final, Protocol
 
@@ -36,8 +36,8 @@ class Connection(Protocol):
 class SharedState:
     """The state of one web server that all its connections share."""
 
-    open_websocket: OpenWebSocket
-    """Takes a WebSocket, or refuses it."""
+    websockets: Mapping[bytes, OpenWebSocket]
+    """What takes a WebSocket, or refuses it, by path."""
     book: Connections
     heart: Heart
     recurring: RepeatLog
@@ -49,8 +49,6 @@ class SharedState:
     """Seconds that a connection may be quiet between two requests."""
     torn: bytes
     """The last that a sender is told whose body ends before its time."""
-    websocket_path: bytes
-    """Where WebSockets are taken."""
     connections: set[Connection] = field(factory=set)
     """All that there are; each ends by itself when the server leaves, or is cut off."""
     tasks: set[asyncio.Task[None]] = field(factory=set)

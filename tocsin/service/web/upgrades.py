@@ -1,4 +1,4 @@
-"""Offers to speak another protocol on a connection (RFC 9110 §7.8): a WebSocket on the service's path is taken, any other is passed over.
+"""Offers to speak another protocol on a connection (RFC 9110 §7.8): a WebSocket on one of the service's paths is taken, any other is passed over.
 
 The parser stops where an offer ends, and would leave out the body of a request that has one. So what makes it an offer is
 taken out of its head, and the head is parsed once more.
@@ -24,13 +24,17 @@ class Offer:
     version: str
     headers: RawHeaders
 
-    def is_handshake(self, path: bytes) -> bool:
-        """Tell whether that is a WebSocket's handshake: a GET in HTTP/1.1 for that path, without a body (RFC 6455 §4.1)."""
+    @property
+    def path(self) -> bytes:
+        """What is asked, without its query."""
+        return self.url.partition(b"?")[0]
+
+    def is_handshake(self) -> bool:
+        """Tell whether that is a WebSocket's handshake: a GET in HTTP/1.1, without a body (RFC 6455 §4.1)."""
         offered = b",".join([value for name, value in self.headers if name == b"upgrade"])
         return (
             self.method == b"GET"
             and self.version == "1.1"
-            and self.url.partition(b"?")[0] == path
             and b"websocket" in [each.strip() for each in offered.lower().split(b",")]
             and not [name for name, value in self.headers if name in _FRAMING and value != b"0"]
         )

@@ -7,13 +7,12 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
 import anyio
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.door import Door
 from tocsin.service.web.exchanges import OpenExchange
@@ -35,29 +34,27 @@ _TICK = 1.0  # seconds between two looks for connections that are too slow, and 
 
 
 class WebServer:
-    """Serves HTTP, and WebSockets on one path.
+    """Serves HTTP, and WebSockets on some paths.
 
     :param open_exchange: begins to answer a request.
-    :param open_websocket: takes WebSockets.
+    :param websockets: what takes WebSockets, by path; offers of one elsewhere are passed over.
     :param recurring: logs what strangers can cause again and again.
     :param tls: gives what TLS is spoken with from now on; None for none.
     :param torn_headers: what an answer has besides, if its request's body ends before its time.
-    :param websocket_path: where WebSockets are taken; offers of one elsewhere are passed over.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what it serves with
         self,
         open_exchange: OpenExchange,
-        open_websocket: OpenWebSocket,
+        websockets: Mapping[str, OpenWebSocket],
         settings: ServiceSettings,
         connections: Connections,
         recurring: RepeatLog,
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         torn_headers: Iterable[tuple[bytes, bytes]] = (),
-        websocket_path: str = DEVICE_PATH,
     ) -> None:
         self.shared = SharedState(
-            open_websocket=open_websocket,
+            websockets={path.encode(): opening for path, opening in websockets.items()},
             book=connections,
             heart=Heart(settings.ping_interval),
             recurring=recurring,
@@ -65,7 +62,6 @@ class WebServer:
             max_head=settings.max_head_bytes,
             idle_timeout=settings.idle_timeout,
             torn=torn(*torn_headers),
-            websocket_path=websocket_path.encode(),
         )
         """What its connections share."""
         self.ready = anyio.Event()

@@ -32,6 +32,10 @@ class WebSocket(Protocol):
         """Send a message, unless the end is near; what the peer does not read waits here, so it is sent while :attr:`is_writable` only."""
         ...
 
+    def send_text(self, message: bytes) -> None:
+        """Send a message that is a text, in UTF-8, as :meth:`send` does."""
+        ...
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and wait for the answer for a while; messages that come meanwhile are dropped."""
         ...
@@ -75,7 +79,3 @@ class Receiver(Protocol):
 
 OpenWebSocket = Callable[[WebSocket], Receiver | None]
 """Is asked once a handshake is right; None refuses it with 403. Nothing can be sent until it has returned."""
-
-
-def refuse(_: WebSocket) -> None:
-    """Refuse every WebSocket."""
