@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ HAVE_ONE = {
         "WnsClient",
         "WebPushClient",
     ),
+    "WebPushSubscription",
     *("ToastContentBuilder", "ToastArguments", "PushNotificationActivationInfo", "RetryPolicy", "SendPolicy"),
 }
 """What a program begins with, and what it makes itself."""
@@ -68,6 +70,7 @@ async def test_an_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.Mo
             names: dict[str, Any] = {
                 "tocsin": tocsin,
                 "asyncio": asyncio,
+                "json": json,
                 "manager": manager,
                 "subscription": push_service.subscription,
                 "channel": await manager.open_channel(),

@@ -110,6 +110,7 @@ GIVEN = {
     "ToastNotificationActivatedEventArgs",
     "ToastNotifier",
     "UnrungCallEndedEventArgs",
+    "WebPushSubscription",
     "XmlElement",
 }
 """Classes whose objects an app is given: what their constructors take is not for apps."""

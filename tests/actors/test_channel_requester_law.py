@@ -56,7 +56,8 @@ class Ground:
         """Build an instance, as an actor that begins anew does."""
         clock = StandingClock(seed=1)
         names = "connection", "retry_scheduler", "payload_router"
-        around = Neighbours(*(self.mailboxes[name] for name in names), PushMessages())
+        connection, scheduler, router = (self.mailboxes[name] for name in names)
+        around = Neighbours(connection, scheduler, router, PushMessages())
         senses = Senses(clock, ServiceClock(clock), Alarm(Mailbox("channel_requester")))
         requester = ChannelRequester(self.store, senses, self.sessions, around)
         await requester.start()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.actors.device_channels import LOOK_EVERY, DeviceChannels
 from tocsin.persistence.store import StoredChannel
 from tocsin.protocol.platform.channel_request import renewal
-from tocsin.protocol.values import RENEW_BEFORE
+from tocsin.protocol.values import RENEW_BEFORE, SUBSCRIPTION_LIFETIME
 
 
 def channel(name: str, expires: float, app: str = "mail") -> StoredChannel:
@@ -32,12 +33,12 @@ def test_a_channel_is_renewed_before_it_ends() -> None:
     """It is said again until a newer one has its place, since it may not have been possible."""
     expires = 2 * RENEW_BEFORE
     channels = DeviceChannels([channel("c1", expires)])
-    assert channels.next_moment() == renewal(expires)
-    assert channels.take_due(renewal(expires) - 1) == channels.to_renew() == []
-    assert channels.take_due(renewal(expires)) == []
+    assert channels.next_moment() == renewal("remote", expires)
+    assert channels.take_due(renewal("remote", expires) - 1) == channels.to_renew() == []
+    assert channels.take_due(renewal("remote", expires)) == []
     assert channels.to_renew() == channels.to_renew() == [channel("c1", expires)]
     assert channels.next_moment() == expires
-    channels.add(channel("c2", 2 * expires), renewal(expires))
+    channels.add(channel("c2", 2 * expires), renewal("remote", expires))
     assert channels.to_renew() == []
     assert channels.take_due(expires) == [channel("c1", expires)]
     assert list(channels.values()) == [channel("c2", 2 * expires)]
@@ -47,8 +48,8 @@ def test_a_channel_whose_newer_one_is_lost_is_to_be_renewed_again() -> None:
     """As its moment does not come twice."""
     expires = 2 * RENEW_BEFORE
     channels = DeviceChannels([channel("c1", expires)])
-    channels.take_due(renewal(expires))
-    channels.add(channel("c2", 2 * expires), renewal(expires))
+    channels.take_due(renewal("remote", expires))
+    channels.add(channel("c2", 2 * expires), renewal("remote", expires))
     assert channels.to_renew() == []
     assert channels.discard("c2")
     assert channels.to_renew() == [channel("c1", expires)]
@@ -109,7 +110,7 @@ def test_the_next_moment_is_the_earliest_of_those_held(changes: list[tuple[str, 
         else:
             assert (channels.discard(name) is None) == (known.pop(name, None) is None)
         assert {each.channel: each for each in channels.values()} == known
-        moments = [moment for each in known.values() for moment in (renewal(each.expires), each.expires)]
+        moments = [moment for each in known.values() for moment in (renewal("remote", each.expires), each.expires)]
         ends = {each.expires for each in known.values()}
         assert channels.next_moment() == min((m for m in moments if m > 0 or m in ends), default=None)
 
@@ -121,3 +122,15 @@ def test_channels_that_come_and_go_leave_nothing_behind() -> None:
         channels.add(channel(f"c{number}", 1e9 + number), 0.0)
         channels.discard(f"c{number}")
     assert len(channels._moments) < 2_000
+
+
+def test_a_push_subscription_is_asked_for_again_at_half_of_its_time() -> None:
+    """Its end is put off then, so that a machine which is off for months does not lose it."""
+    subscription = StoredChannel("c1", "mail", "webpush:", "http://push.test/p/c1", float(SUBSCRIPTION_LIFETIME))
+    channels = DeviceChannels([subscription])
+    assert channels.next_moment() == SUBSCRIPTION_LIFETIME / 2
+    assert channels.take_due(SUBSCRIPTION_LIFETIME / 2) == []
+    assert channels.to_renew() == [subscription]
+    channels.add(evolve(subscription, expires=1.5 * SUBSCRIPTION_LIFETIME), SUBSCRIPTION_LIFETIME / 2)
+    assert channels.to_renew() == []
+    assert channels.next_moment() == SUBSCRIPTION_LIFETIME

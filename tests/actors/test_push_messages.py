@@ -20,9 +20,8 @@ def arrivals(*payloads: tuple[str, NotificationType, bytes]) -> Arrivals:
     channels, types, bodies = (tuple(column) for column in columns)
     count = len(payloads)
     ids = tuple(str(number) for number in range(count))
-    return Arrivals(
-        ids, channels, types, bodies, (None,) * count, (2,) * count, (None,) * count, (LabelText("t"),) * count
-    )  # type: ignore[arg-type]  # columns of these types
+    nothing, topics = (None,) * count, (LabelText("t"),) * count
+    return Arrivals(ids, channels, types, bodies, nothing, (2,) * count, nothing, topics)
 
 
 def sealed(messages: PushMessages, channel: str, plaintext: bytes) -> bytes:
@@ -50,12 +49,21 @@ def test_each_subscription_has_keys_of_its_own_which_a_restart_does_not_change()
     """What is for one cannot be read by another, and stays what it was."""
     messages, again = PushMessages(), PushMessages()
     seed = messages.begin()
-    assert messages.begin() is None
     again.recall(seed)
     assert again.public("c1") == messages.public("c1") != messages.public("c3")
     came = arrivals(("c3", PUSH, sealed(messages, "c1", b"x")), ("c3", PUSH, b"no envelope"))
     opened, unreadable = again.open(came, APPS)
     assert (opened.types, set(unreadable)) == ((PUSH, PUSH), {"0", "1"})
+
+
+def test_a_secret_is_to_be_kept_until_the_store_has_shown_it() -> None:
+    """What was to be written with the first subscription may have failed, and the actor that asked for it began anew."""
+    messages = PushMessages()
+    seed = messages.begin()
+    messages.recall(None)
+    assert messages.begin() == seed
+    messages.recall(seed)
+    assert messages.begin() is None
 
 
 def test_without_its_secret_a_device_says_so() -> None:

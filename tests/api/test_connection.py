@@ -78,15 +78,15 @@ async def test_a_url_that_leads_nowhere_is_refused(tmp_path: Path, url: str) -> 
 @pytest.fixture
 def hellos(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the devices that a service admits."""
-    from tocsin.service.devices.devices import Devices  # noqa: PLC0415  # beside what it looks into
+    from tocsin.service.devices.connections_here import ConnectionsHere  # noqa: PLC0415  # beside what it looks into
 
-    admit, counted = Devices._admit, Counter[str]()
+    admit, counted = ConnectionsHere.admit, Counter[str]()
 
-    def admitted(self: Devices, connection: object) -> None:
+    def admitted(self: ConnectionsHere, connection: object) -> None:
         counted["hello"] += 1
         admit(self, connection)  # type: ignore[arg-type]  # it is one
 
-    monkeypatch.setattr(Devices, "_admit", admitted)
+    monkeypatch.setattr(ConnectionsHere, "admit", admitted)
     return counted
 
 

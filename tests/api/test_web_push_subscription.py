@@ -26,8 +26,8 @@ KEY = VapidKey.generate().public_key
 async def post(subscription: tocsin.WebPushSubscription, plaintext: bytes, coding: str = "aes128gcm") -> int:
     """Push as any library of senders does; return the status."""
     said = json.loads(json.dumps(subscription.as_json()))
-    keys = [base64url.decode(said["keys"][name]) for name in ("p256dh", "auth")]
-    sealed = encrypt(*keys, plaintext, coding) if plaintext else Envelope("", "", "", b"")
+    p256dh, auth = (base64url.decode(said["keys"][name]) for name in ("p256dh", "auth"))
+    sealed = encrypt(p256dh, auth, plaintext, coding) if plaintext else Envelope("", "", "", b"")
     headers = {"TTL": "60", "Content-Encoding": sealed.coding, "Encryption": sealed.encryption}
     headers |= {"Crypto-Key": sealed.crypto_key}
     async with (

@@ -19,4 +19,5 @@ async def test_killing_agent_and_apps_loses_no_acknowledged_payload(tmp_path: Pa
     assert figures.killed_at_the_start == 4
     assert figures.launched_killed > 0
     assert figures.redelivered > 0
+    assert figures.messages > 0
     assert figures.dead_letters.keys() <= {"launch_failed", "crash_loop"}

@@ -19,4 +19,5 @@ async def test_killing_service_and_app_loses_no_acknowledged_payload(tmp_path: P
     assert figures.cycles.keys() == {"device", "service", "both"}
     assert figures.killed_at_the_start > 0
     assert figures.redelivered > 0
+    assert figures.messages > 0
     assert figures.dead_letters.keys() <= {"not_handled", "handler_failed"}

@@ -37,7 +37,7 @@ async def fill(state: Path) -> None:
             row = ChannelRow(uri_hash, f"name{number}", "id", "app", f"device{number % 3}", 9e9, revoked=False)
             await store.add_channel(row)
             if number % 5 == 0:
-                await store.revoke([row])
+                await store.revoke([row], 9e9)
         await store.set_unwanted("device1", Unwanted(everything=True))
         await _fill_hub(store)
     with closing(sqlite3.connect(state / "service.db")) as database:

@@ -27,6 +27,7 @@ from tocsin.protocol.platform.activation import (
     SystemConditionType,
 )
 from tocsin.protocol.values import NotificationType
+from tocsin.protocol.webpush.sender import is_web_push
 
 REMOTE_IDS = ("f80e541e-3606-48fb-935e-118a3c5f41f4", "f80e541e-3606-48fb-935e-118a3c5f41f5")
 CONDITIONS = (SystemConditionType.USER_PRESENT, SystemConditionType.FREE_NETWORK_AVAILABLE)
@@ -64,7 +65,7 @@ class Acts:
     def withdraw(self, which: int) -> None:
         """An app cancels a request, if one is open."""
         open_ = [operation for operation in self.operations if not operation._ended]
-        for operation in _pick(open_, which):
+        for operation in pick(open_, which):
             operation.cancel()
 
     def close(self, app: int) -> None:
@@ -76,12 +77,12 @@ class Acts:
 
     def attach(self, which: int, mode: str) -> None:
         """A handler is attached to a channel, instead of the one before, if there is one."""
-        for channel in _pick(self.channels(), which):
+        for channel in pick(self.channels(), which):
             self.put_handler(channel, mode)
 
     def detach(self, which: int) -> None:
         """A handler is detached: its payloads wait, or go to the background."""
-        for channel in _pick(list(self.attached), which):
+        for channel in pick(list(self.attached), which):
             self._detach(channel)
 
     def register(self, app: int, conditions: int, cancels: bool, mode: str) -> None:
@@ -107,17 +108,17 @@ class Acts:
     async def push(self, which: int, count: int, lifetime: float | None, priority: int) -> None:
         """Payloads are sent, some of them to channels that are gone; ``lifetime`` in seconds."""
         expires = None if lifetime is None else self.service.now() + lifetime
-        for channel in _pick(list(self.service.granted), which):
+        of_apps = [name for name, (_, remote_id) in self.service.granted.items() if not is_web_push(remote_id)]
+        for channel in pick(of_apps, which):
             for _ in range(count):
                 payload = Payload(f"id{len(self.pushed)}", channel, NotificationType.RAW, b"ding", expires, priority)
-                self.record.good_until[payload.id] = self.sim.time() + (math.inf if lifetime is None else lifetime)
-                self.pushed.append(payload)
-                await self.service.push(payload)
+                await self._send(payload, b"ding", lifetime)
 
     async def push_again(self, ago: int) -> None:
         """A payload is sent again: the service did not hear that it had arrived."""
         for payload in self.pushed[-ago:][:1]:
-            await self.service.push(payload)
+            if payload.id not in self.service.withdrawn:
+                await self.service.push(payload)
 
     async def revoke(self, which: int) -> None:
         """The service takes a channel back."""
@@ -195,7 +196,7 @@ class Acts:
         """The device's wall clock is so far ahead of the service's, and the device comes up knowing nothing of it."""
         self.record.faults["clocks apart"] += 1
         self.sim.device.offset = self.sim.machine.offset + seconds
-        self.sim.store._values.clear()
+        self.sim.store.forget_time()
         self.sim.die()
 
     async def restart_service(self) -> None:
@@ -266,6 +267,15 @@ class Acts:
 
     # How it happens
 
+    async def _send(self, payload: Payload, plaintext: bytes, lifetime: float | None) -> None:
+        """Send a payload, and note what its app is to get of it, and until when."""
+        self.record.good_until[payload.id] = self.sim.time() + (math.inf if lifetime is None else lifetime)
+        self.record.plaintexts[payload.id] = plaintext
+        if payload.channel in self.record.ended:
+            self.record.too_late.add(payload.id)
+        self.pushed.append(payload)
+        await self.service.push(payload)
+
     def forget(self) -> None:
         """What the apps knew went with their process."""
         self.attached.clear()
@@ -313,5 +323,6 @@ class Acts:
             self.life.managers[self.service.granted[channel][0]]._session.unsubscribe(channel, token)
 
 
-def _pick(of: list[Any], which: int) -> list[Any]:
+def pick(of: list[Any], which: int) -> list[Any]:
+    """Return the one of them that a script means, if there are any."""
     return [of[which % len(of)]] if of else []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from tests.simulation.acts import Acts
 from tests.simulation.app_process import AWAY, PACKAGED, AppProcess
 from tests.simulation.liar import tell
+from tests.simulation.push_acts import PushActs
 from tocsin.protocol.errors import PushError
 from tocsin.protocol.platform.activation import Activators
 
 
-class AgentActs(Acts):
+class AgentActs(PushActs):
     """Acts of what reaches the platform by its agent's door."""
 
     def begin_process(self, app: int, role: str, mode: str) -> None:

@@ -12,12 +12,18 @@ from tests.simulation.agent_invariants import (
     only_who_has_a_payload_settles_it,
     sessions_are_those_that_live,
 )
+from tests.simulation.push_invariants import (
+    apps_get_what_was_sent,
+    nothing_comes_after_the_end,
+    subscriptions_are_kept_that_an_app_was_told_of,
+    subscriptions_keep_their_keys,
+    what_was_sealed_can_be_read,
+)
 from tests.simulation.record import TICK
 from tocsin.protocol.platform.activation import BUDGET, GRACE, Activators
 from tocsin.protocol.platform.activator_registration import Phase
 from tocsin.protocol.platform.channel_request import renewal
 from tocsin.protocol.platform.conditions import AppSettings
-from tocsin.protocol.values import RENEW_BEFORE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -242,8 +248,10 @@ def channels_are_renewed_in_time(world: World) -> None:
         if other is None or service.expires[other] < service.expires[name]:
             newest[stored.app, stored.remote_id] = name
     for name in newest.values():
-        if service.lives[name] > RENEW_BEFORE:
-            late = service.now() - renewal(service.expires[name])
+        remote_id = world.sim.store._channels[name].remote_id
+        ahead = -renewal(remote_id, 0.0)
+        if service.lives[name] > ahead:
+            late = service.now() - renewal(remote_id, service.expires[name])
             assert late < world.settled, f"{name} should have been renewed {late:.1f} s ago"
 
 
@@ -315,6 +323,11 @@ ALWAYS: tuple[Invariant, ...] = (
     no_connection_is_tried_where_policy_forbids_it,
     actors_fail_only_when_made_to,
     mailboxes_are_bounded,
+    apps_get_what_was_sent,
+    what_was_sealed_can_be_read,
+    subscriptions_keep_their_keys,
+    subscriptions_are_kept_that_an_app_was_told_of,
+    nothing_comes_after_the_end,
     *TIMED,
 )
 """What must hold after every act."""

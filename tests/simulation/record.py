@@ -93,6 +93,14 @@ class Record:
     """Channel and expiry of what was ever accepted, by sequence number."""
     granted: dict[str, tuple[str, str]] = Factory(dict)
     """The app and remote id that each channel was granted to."""
+    keys: dict[str, bytes] = Factory(dict)
+    """What senders encrypt by, by the endpoints of the push subscriptions that apps were told of."""
+    plaintexts: dict[str, bytes] = Factory(dict)
+    """What apps are to get of payloads, by the ids of these."""
+    ended: set[str] = Factory(set)
+    """The channels that the device has given up."""
+    too_late: set[str] = Factory(set)
+    """The ids of what was sent to such."""
     latched: set[int] = Factory(set)
     held: set[int] = Factory(set)
     """The sequence numbers of what a gate has ever held back."""
@@ -167,6 +175,10 @@ class Record:
             self._newest[row] = call.sequence
             if call.sequence <= newest:
                 self.offend("first_attempts_come_in_order", f"{call} after {newest}")
+        if args.payload != self.plaintexts[args.id]:
+            self.offend("apps_get_what_was_sent", f"{call} is {args.payload!r}")
+        if args.id in self.too_late:
+            self.offend("nothing_comes_after_the_end", f"{call}, which was sent to a channel that had ended")
         if background and expires is not None and expires + TICK + self.longest_lag < self.at_service:
             self.offend("background_work_begins_in_time", f"{call} has expired at {expires}")
         if background and not process and self.gates.are_long_closed(self.gates.latched, call.app):

@@ -164,6 +164,16 @@ SCENARIOS: dict[str, tuple[Act, ...]] = {
         Act("reach"),
         Act("pass_time", [90.0]),
     ),
+    "push subscription": (
+        Act("subscribe", [0, 0]),
+        Act("pass_time", [90.0]),
+        Act("subscribe", [0, 0]),
+        Act("post", [0, 2, 4000, 3, None]),
+        Act("kill"),
+        Act("post", [0, 2, 4000, 3, "a"]),
+        Act("subscribe", [0, 0]),
+        Act("attach", [0, "handles"]),
+    ),
     "more than a window": (
         _REQUEST,
         Act("push", [0, 70, None, 3]),

@@ -33,6 +33,11 @@ RULES_OF_APPS = ("notifications", "background", "exempt_from_energy_saver")
 REFUSALS = ("WNP_E_RECONNECTING", "ERROR_TIMEOUT", "E_INVALIDARG")
 """Two that may pass, and one that is critical."""
 
+TTLS = (3, 40, 4000, 86_400)
+"""Seconds that messages of Web Push may wait."""
+
+TOPICS = (None, None, None, "a", "b")
+
 LIFETIMES = (None, None, None, None, -1.0, 3.0, 40.0, 4000.0)
 """Seconds that payloads live."""
 
@@ -139,7 +144,10 @@ EMBEDDED_KINDS: dict[str, Kind] = {
     "register": Kind(5, lambda r: (_app(r), r.randrange(4), r.random() < 0.5, r.choice(BACKGROUND))),
     "unregister": Kind(2, lambda r: (_app(r),)),
     "complete": Kind(3, _nothing),
+    "subscribe": Kind(3, lambda r: (_app(r), r.randrange(2))),
     # The service
+    "post": Kind(8, lambda r: (_which(r), r.randint(1, 3), r.choice(TTLS), r.choice(PRIORITIES), r.choice(TOPICS))),
+    "take_back": Kind(2, lambda r: (_which(r),)),
     "push": Kind(16, lambda r: (_which(r), _count(r), r.choice(LIFETIMES), r.choice(PRIORITIES))),
     "push_again": Kind(3, lambda r: (r.randint(1, 5),)),
     "revoke": Kind(1, lambda r: (r.randrange(3),)),

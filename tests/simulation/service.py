@@ -19,6 +19,7 @@ from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.channel_request import renewal
 from tocsin.protocol.platform.unwanted import NOTHING
 from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.protocol.webpush.sender import is_web_push
 from tocsin.transport.wire import Wire, WireBroken
 
 FOREVER = 1e9
@@ -46,6 +47,8 @@ class Service:
         """What the device has said last that it does not want."""
         self.waiting: dict[str, m.Payload] = {}
         self.acknowledged: dict[str, None] = {}
+        self.withdrawn: set[str] = set()
+        """The ids of what was taken back, or replaced."""
         self._record = record
         self._faults = faults
         self._machine = machine
@@ -78,6 +81,11 @@ class Service:
         if payload.id not in self.acknowledged:
             self.waiting[payload.id] = payload
         await self._send(payload)
+
+    def withdraw(self, id_: str) -> None:
+        """Send a payload no more that waits, and may have been sent."""
+        del self.waiting[id_]
+        self.withdrawn.add(id_)
 
     async def revoke(self, request: int, names: list[str]) -> None:
         """Take channels back."""
@@ -119,7 +127,7 @@ class Service:
                 hresult, retry_after = self.refusals.popleft()
                 await self._send(m.ChannelRefused(request, hresult, "not now", retry_after))
             case m.RequestChannel(request, app, remote_id, uri):
-                name = uri if self._is_good(uri) else self._grant(app, remote_id)
+                name = uri if self._is_good(uri, remote_id) else self._grant(app, remote_id)
                 await self._send(m.ChannelGranted(request, name, name, self.expires[name], self.now()))
             case m.RevokeChannels(request, app):
                 await self.revoke(request, [name for name, (owner, _) in self.channels.items() if owner == app])
@@ -130,15 +138,22 @@ class Service:
                     self.acknowledged[id_] = None
                     self.waiting.pop(id_, None)
 
-    def _is_good(self, uri: str) -> bool:
-        return uri in self.channels and renewal(self.expires[uri]) > self.now()
+    def _is_good(self, uri: str, remote_id: str) -> bool:
+        """Tell whether a channel may stay; the end of a push subscription is put off."""
+        if self.channels.get(uri) is not None and is_web_push(remote_id) and not self.has_ended(uri):
+            self._put_off(uri)
+            return True
+        return uri in self.channels and renewal(remote_id, self.expires[uri]) > self.now()
 
     def _grant(self, app: str, remote_id: str) -> str:
         name = f"c{len(self.granted)}"
         self.channels[name] = self.granted[name] = app, remote_id
-        self.lives[name] = self.lifetime
-        self.expires[name] = self.now() + self.lifetime
+        self._put_off(name)
         return name
+
+    def _put_off(self, name: str) -> None:
+        self.lives[name] = self.lifetime
+        self.expires[name] = max(self.now() + self.lifetime, self.expires.get(name, 0.0))
 
     async def _send(self, *messages: m.Message) -> None:
         wire = self._wire

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.simulation.record import Record
+from tocsin.actors.push_messages import SEED_KEY
 from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.store import Changes, InboxSummary
 from tocsin.protocol.messages import PayloadRow
@@ -17,6 +20,7 @@ UNSEEN = frozenset(
         DropReason.QUEUE_FULL,
         DropReason.BACKGROUND_DENIED,
         DropReason.LAUNCH_FAILED,
+        DropReason.UNREADABLE,
     }
 )
 """Of these a payload may die that no handler has been given."""
@@ -42,6 +46,15 @@ class WatchedStore(MemoryStore):
         found = await super().inbox()
         return InboxSummary(found.last_sequence, found.recent_ids, tuple(sorted(found.open_channels)))
 
+    async def drop_channels(self, channels: Sequence[str]) -> None:
+        """Drop channels, and take notes."""
+        await super().drop_channels(channels)
+        self.record.ended.update(channels)
+
+    def forget_time(self) -> None:
+        """Forget what time it is at the service; secrets stay."""
+        self._values = {key: value for key, value in self._values.items() if key == SEED_KEY}
+
     async def commit(self, changes: Changes) -> None:
         """Commit, and take notes."""
         accepted = list(map(PayloadRow._make, changes.accepted))
@@ -54,6 +67,8 @@ class WatchedStore(MemoryStore):
             self.accepted.add(payload.id)
         for dead in changes.dead:
             id_ = self._ids[dead.sequence]
+            if dead.reason == DropReason.UNREADABLE:
+                self.record.offend("what_was_sealed_can_be_read", f"{id_} cannot be read: {dead.detail}")
             if dead.reason == DropReason.EXPIRED and self.record.time() < self.record.good_until[id_] - MICROSECOND:
                 left = self.record.good_until[id_] - self.record.time()
                 self.record.offend("nothing_expires_before_its_time", f"{id_} had {left:.1f} s left")

@@ -66,6 +66,8 @@ def test_everything_happens_in_a_few_seeds(summary: Summary) -> None:
     assert clocks <= summary.faults.keys()
     assert {each.__name__ for each in (*ALWAYS, *AT_THE_END)} == summary.checks.keys()
     assert all(summary.counts[f"dead: {reason}"] for reason in (DropReason.EXPIRED, DropReason.EXECUTION_TIME_EXCEEDED))
+    posts = "posts answered with 201", "posts answered with 410", "messages taken back", "messages replaced"
+    assert all(summary.counts[what] for what in posts)
     assert summary.counts["acknowledged"] > 1000
     assert summary.counts["handled"] > 500
 

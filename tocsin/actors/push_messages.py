@@ -32,6 +32,7 @@ class PushMessages:
 
     def __init__(self) -> None:
         self._secrets: DeviceSecrets | None = None
+        self._unkept: str | None = None  # what the store has not shown yet that it keeps
         self._doubted: set[str] = set()  # channels of which it was said that something cannot be read
 
     def recall(self, kept: str | None) -> None:
@@ -39,21 +40,25 @@ class PushMessages:
 
         :raises NotSupported: there is one, and no cryptography to use it.
         """
-        if kept is not None and self._secrets is None:
-            self._hold(b64decode(kept))
+        if kept is not None:
+            self._unkept = None
+            if self._secrets is None:
+                self._hold(b64decode(kept))
 
     def begin(self) -> str | None:
-        """Make a secret, and return what the store is to keep; None where there is one.
+        """Make a secret, unless there is one, and return what the store is to keep; None where it was read from there.
+
+        It is returned again each time, for one that was made in this life: what was to be written before may have failed.
 
         :raises NotSupported: there is no cryptography.
         """
-        if self._secrets is not None:
-            return None
-        from tocsin.webpush.device_secrets import new_seed  # noqa: PLC0415  # an extra
+        if self._secrets is None:
+            from tocsin.webpush.device_secrets import new_seed  # noqa: PLC0415  # an extra
 
-        seed = new_seed()
-        self._hold(seed)
-        return b64encode(seed).decode()
+            seed = new_seed()
+            self._hold(seed)
+            self._unkept = b64encode(seed).decode()
+        return self._unkept
 
     def _hold(self, seed: bytes) -> None:
         from tocsin.webpush.device_secrets import DeviceSecrets  # noqa: PLC0415  # an extra

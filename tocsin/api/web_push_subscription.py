@@ -20,8 +20,8 @@ class WebPushSubscription(PushNotificationChannel):
 
         subscription = await manager.create_web_push_subscription()
         print(json.dumps(subscription.as_json()))  # for the sender
-        async for args in subscription.payloads():
-            print("got", args.text)
+        with subscription.push_received(lambda args: print("got", args.text)):
+            await asyncio.sleep(1)  # or whatever the program does
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what was granted

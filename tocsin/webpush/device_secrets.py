@@ -9,7 +9,8 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tocsin.webpush.message_encryption import AUTH, SubscriptionKeys
+from tocsin.protocol.webpush.subscription import AUTH
+from tocsin.webpush.message_encryption import SubscriptionKeys
 from tocsin.webpush.points import SCALAR
 
 SEED: Final = 32

@@ -44,7 +44,7 @@ def describe(plan: AgentPlan, figures: AgentFigures) -> str:
         "killed once more while starting": f"{figures.killed_at_the_start}",
         "launched processes killed": f"{figures.launched_killed}",
         "posts": f"{figures.posts}",
-        "acknowledged": f"{figures.acknowledged}",
+        "acknowledged": f"{figures.acknowledged}, {figures.messages} of them messages of Web Push",
         "not acknowledged": _each(figures.unacknowledged),
         "handled": f"{_each(figures.handled)}; {figures.redelivered} came with attempt > 1",
         "dead letters": _each(figures.dead_letters),

@@ -21,6 +21,7 @@ from tests.e2e.agent_kills.programs import install, run_agent, serve_apps, stay
 from tests.e2e.agent_kills.woken import Folder
 from tests.e2e.crash.loop import free_port
 from tests.e2e.crash.victims import PATIENCE, Registered, Stuck, Victim, within
+from tests.e2e.crash.web_push import TTL, Reached, notify, post
 from tests.processes import Sender
 from tocsin.tasks import task_group
 
@@ -72,6 +73,8 @@ class AgentFigures:
     killed_at_the_start: int = 0
     posts: int = 0
     acknowledged: int = 0
+    messages: int = 0
+    """Of Web Push, among them."""
     handled: dict[str, int] = Factory(dict)
     redelivered: int = 0
     unacknowledged: dict[str, int] = Factory(dict)
@@ -105,7 +108,7 @@ class AgentKills:
         self._service = Victim("service", serve_apps, (folder / "service", free_port(), (*STAYING, *WOKEN)))
         self._agent = Victim("agent", run_agent, ())
         self._apps: dict[str, Victim] = {}
-        self._uris: dict[str, str] = {}
+        self._reached: dict[str, Reached] = {}
         self._perform: dict[str, Callable[[], Awaitable[None]]] = {
             "agent": self._kill_agent,
             "app": self._kill_app,
@@ -150,12 +153,13 @@ class AgentKills:
         for app in WOKEN:
             installer = Victim(app, install, (app, self._folder, registered[app].remote_id, app.removeprefix("woken.")))
             installer.start()
-            self._uris[app] = await installer.hear("had no channel")
+            self._reached[app] = await installer.hear("had no channel")
             await installer.stop()
         for app in STAYING:
             self._apps[app] = Victim(app, stay, (app, self._folder, registered[app].remote_id))
             await self._start_app(app)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            self._http = http
             senders = {app: Sender(http, asdict(each)) for app, each in registered.items()}
             for sender in senders.values():
                 with within(PATIENCE, "there was no access token"):
@@ -176,7 +180,7 @@ class AgentKills:
 
     async def _start_app(self, app: str) -> None:
         self._apps[app].start()
-        self._uris[app] = await self._apps[app].hear("had no channel")
+        self._reached[app] = await self._apps[app].hear("had no channel")
 
     # The cycles
 
@@ -245,17 +249,21 @@ class AgentKills:
 
     async def _push(self, app: str, sender: Sender) -> None:
         """Push the next payload; it is never sent a second time."""
-        number = self._account.next_number(app)
+        number, reached = self._account.next_number(app), self._reached[app]
+        by_web_push, body = number % 2 == 1, b"%d" % number
         try:
-            status, headers = await sender.push(b"%d" % number, self._uris[app])
+            if by_web_push:
+                outcome, id_ = await post(self._http, reached.subscription, body, TTL)
+            else:
+                outcome, id_ = await notify(sender, reached.uri, body)
         except (aiohttp.ClientError, OSError):
             self._account.refused["connection lost"] += 1
             return
-        outcome = headers.get("x-wns-status") if status == 200 else str(status)
         if outcome == "received":
-            self._account.acknowledge(number, headers["x-wns-msg-id"])
+            self._figures.messages += by_web_push
+            self._account.acknowledge(number, id_)
         else:
-            self._account.refused[str(outcome)] += 1
+            self._account.refused[outcome] += 1
 
     async def _read_on(self) -> None:
         while True:

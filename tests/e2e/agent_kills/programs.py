@@ -12,6 +12,7 @@ import anyio
 from tests.e2e.agent_kills import woken
 from tests.e2e.agent_kills.woken import Folder, Journal
 from tests.e2e.crash.victims import Pipe, Registered
+from tests.e2e.crash.web_push import Reached
 from tocsin import PushNotificationChannel, PushNotificationManager, connect
 from tocsin import PushNotificationReceivedEventArgs as Args
 from tocsin.agent import open_agent
@@ -62,7 +63,7 @@ async def _run_agent(pipe: Pipe[Any, Any], folder: Folder, service: str) -> None
 
 
 def stay(pipe: Pipe[Any, Any], app: str, folder: Folder, remote_id: str) -> None:
-    """Run an app with a handler in the foreground until told to leave; it says its channel's URI."""
+    """Run an app with a handler in the foreground until told to leave; it says where it is pushed to."""
     _write_down_errors(folder)
     anyio.run(_stay, pipe, app, folder, remote_id)
 
@@ -76,13 +77,14 @@ async def _stay(pipe: Pipe[Any, Any], app: str, folder: Folder, remote_id: str) 
 
     async with connect(app, folder.socket, command=[sys.executable]) as manager:
         channel = await _channel(manager, remote_id)
-        with channel.push_received(handler):
-            pipe.send(channel.uri)
+        subscription = await manager.create_web_push_subscription()
+        with channel.push_received(handler), subscription.push_received(handler):
+            pipe.send(Reached.by(channel.uri, subscription))
             await anyio.wait_readable(pipe)
 
 
 def install(pipe: Pipe[Any, Any], app: str, folder: Folder, remote_id: str, how: str) -> None:
-    """Register what a push launches and how it works, say the channel's URI, and leave when told to."""
+    """Register what a push launches and how it works, say where it is pushed to, and leave when told to."""
     os.chdir(ROOT)
     os.environ[MARKER] = str(folder.path)
     anyio.run(_install, pipe, app, folder, remote_id, how)
@@ -92,7 +94,8 @@ async def _install(pipe: Pipe[Any, Any], app: str, folder: Folder, remote_id: st
     command = [sys.executable, "-m", woken.__name__, app, str(folder.path), how]
     async with connect(app, folder.socket, command=command) as manager:
         await manager.register_activator(woken.TRIGGER)
-        pipe.send((await _channel(manager, remote_id)).uri)
+        channel = await _channel(manager, remote_id)
+        pipe.send(Reached.by(channel.uri, await manager.create_web_push_subscription()))
         await anyio.wait_readable(pipe)
 
 

@@ -48,7 +48,7 @@ def describe(plan: Plan, figures: Figures) -> str:
     lines = {
         "cycles": f"{cycles} (seed {plan.seed}): {_each(figures.cycles)}",
         "killed once more while starting": f"{figures.killed_at_the_start}",
-        "acknowledged": f"{figures.acknowledged}",
+        "acknowledged": f"{figures.acknowledged}, {figures.messages} of them messages of Web Push",
         "handed out": f"{figures.handed_out}, {figures.redelivered} of them with attempt > 1",
         "not acknowledged": _each(figures.unacknowledged),
         "dead letters": _each(figures.dead_letters),

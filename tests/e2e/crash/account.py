@@ -13,6 +13,9 @@ import anyio
 
 from tests.e2e.crash.payloads import RECORD, HandedOut, Manner, manner_of, number_of
 
+STORED = 50
+"""Messages that may wait at the service for the app: of more than 100 the oldest would give way."""
+
 _DIES_OF = {Manner.REFUSE: "not_handled", Manner.FAIL: "handler_failed"}
 
 
@@ -29,8 +32,10 @@ class Account:
         self._marks = deque([0, 0], maxlen=2)  # the newest sequence number at the last looks into the database
         self._to_die: set[int] = set()
         self._more = anyio.Event()
+        self._stored = 0  # messages that may wait at the service
         self.cycle = 0
         self.acknowledged = 0
+        self.messages = 0  # of Web Push, among them
         self.refused: Counter[str] = Counter()
         self.handed_out = 0
         self.redelivered = 0
@@ -46,9 +51,10 @@ class Account:
         self._attempts.append(0)
         return len(self._attempts) - 1
 
-    def acknowledge(self, number: int, id_: str) -> None:
+    def acknowledge(self, number: int, id_: str, *, by_web_push: bool) -> None:
         """Note that a sender was told that this payload is received."""
         self.acknowledged += 1
+        self.messages += by_web_push
         self._to_find.append(id_)
         if not self._attempts[number]:
             self._to_hand_out[number] = id_
@@ -59,6 +65,13 @@ class Account:
         """Wait until so many payloads are acknowledged in all."""
         while self.acknowledged < acknowledged:
             await self._more.wait()
+
+    def may_store(self) -> bool:
+        """Count a message that is to wait for the app if that is away; False where its queue could give way for one more."""
+        if self._stored >= STORED:
+            return False
+        self._stored += 1
+        return True
 
     # The app
 
@@ -72,6 +85,7 @@ class Account:
         self._read += len(news)
         for start in range(0, len(news), RECORD):
             self._take(HandedOut.decode(news[start : start + RECORD]))
+        self._stored = len(self._to_hand_out)  # none but these still wait, and they may all
 
     def _take(self, handed: HandedOut) -> None:
         number, attempt = handed.number, handed.attempt

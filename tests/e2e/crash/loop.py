@@ -58,6 +58,8 @@ class Figures:
     cycles: Counter[str] = Factory(Counter)
     killed_at_the_start: int = 0
     acknowledged: int = 0
+    messages: int = 0
+    """Of Web Push, among them."""
     handed_out: int = 0
     redelivered: int = 0
     unacknowledged: dict[str, int] = Factory(dict)
@@ -96,8 +98,8 @@ class KillLoop:
                     with within(PATIENCE, "the pushes under way were not answered"):
                         await senders.stop()
                 with within(PATIENCE, "the last payload was not acknowledged"):
-                    last = await senders.push_last()
-                await self._settle(last)
+                    lasts = {await senders.push_last(by_web_push=each) for each in (False, True)}
+                await self._settle(lasts)
         finally:
             with anyio.CancelScope(shield=True):  # bounded by PATIENCE
                 await self._device.remove()
@@ -113,13 +115,13 @@ class KillLoop:
         folder, log = self._folder / "device", self._folder / "log"
         self._device.arguments = (folder, registered.url, registered.remote_id, log)
         self._device.start()
-        uri = await self._device.hear("had no channel")
+        reached = await self._device.hear("had no channel")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             server = Sender(http, asdict(registered))
             with within(PATIENCE, "there was no access token"):
                 await server.sign_in()
-            senders = Senders(server, self._account)
-            senders.uri = uri
+            senders = Senders(server, http, self._account)
+            senders.reached = reached
             yield senders
 
     async def _cycle(self, senders: Senders) -> None:
@@ -139,7 +141,7 @@ class KillLoop:
             victim.start()
             word = await victim.hear("was not ready")
             if victim is self._device:
-                senders.uri = word
+                senders.reached = word
         self._account.read_database()
         self._figures.cycles[whom] += 1
 
@@ -157,10 +159,10 @@ class KillLoop:
             if code != -signal.SIGKILL:
                 raise Stuck(f"the {victim.name} was not killed, but ended by itself with code {code}")
 
-    async def _settle(self, last: int) -> None:
-        """Wait until the app has the last payload: all before it have come to their end by then. Then stop both."""
-        while await self._device.hear("was not handed the last payload") != last:
-            pass  # one that was to be the last, but was not acknowledged
+    async def _settle(self, lasts: set[int]) -> None:
+        """Wait until the app has the last payloads: all before them have come to their end by then. Then stop both."""
+        while lasts:  # it also tells of such as were to be the last, but were not acknowledged
+            lasts.discard(await self._device.hear("was not handed the last payload"))
         await self._device.stop()
         await self._service.stop()
 
@@ -178,7 +180,7 @@ class KillLoop:
 
     def _sum_up(self) -> Figures:
         account, figures = self._account, self._figures
-        figures.acknowledged = account.acknowledged
+        figures.acknowledged, figures.messages = account.acknowledged, account.messages
         figures.handed_out, figures.redelivered = account.handed_out, account.redelivered
         figures.unacknowledged = dict(sorted(account.refused.items()))
         figures.dead_letters = dict(sorted(account.dead.items()))

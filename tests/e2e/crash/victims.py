@@ -19,6 +19,7 @@ import anyio
 from attrs import define, field, frozen
 
 from tests.e2e.crash.payloads import LAST, HandedOut, Manner, manner_of, number_of
+from tests.e2e.crash.web_push import Reached
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import embedded
 from tocsin.persistence.state_folder import state_folder
@@ -95,7 +96,7 @@ async def _serve(pipe: Pipe[Any, Any], state: Path, port: int, first: bool) -> N
 
 
 def receive(pipe: Pipe[Any, Any], state: Path, url: str, remote_id: str, log: Path) -> None:
-    """Run the app until told to leave; it says its channel's URI, and when the last payload came."""
+    """Run the app until told to leave; it says where it is pushed to, and when the last payloads came."""
     logging.getLogger("tocsin.api.subscription").setLevel(logging.CRITICAL)  # the handler is meant to fail now and then
     anyio.run(_receive, pipe, state, url, remote_id, log)
 
@@ -119,8 +120,9 @@ async def _receive(pipe: Pipe[Any, Any], state: Path, url: str, remote_id: str, 
         result = await manager.create_channel(remote_id)
         if result.channel is None:
             raise RuntimeError(f"no channel: {result}")
-        with result.channel.push_received(handler):
-            pipe.send(result.channel.uri)
+        subscription = await manager.create_web_push_subscription()
+        with result.channel.push_received(handler), subscription.push_received(handler):
+            pipe.send(Reached.by(result.channel.uri, subscription))
             await anyio.wait_readable(pipe)
 
 

@@ -194,4 +194,4 @@ class TestRemoteId:
 
 def test_a_channel_is_renewed_a_day_before_its_end() -> None:
     """That is when a service begins to give another URI."""
-    assert renewal(30 * 86_400.0) == 29 * 86_400.0
+    assert renewal("remote", 30 * 86_400.0) == 29 * 86_400.0

@@ -14,7 +14,7 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 
 SMALL = Depths(raw=3, tagged=2)
-RAW = NotificationType.RAW
+RAW, PUSH = NotificationType.RAW, NotificationType.PUSH
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -117,6 +117,18 @@ class QueueMachine(RuleBasedStateMachine):
                 del self.promised[sequence]
         self._erase()
 
+    @rule(data=st.data(), channel=st.sampled_from(["c1", "c2"]))
+    def sender_takes_back(self, data: st.DataObject, channel: str) -> None:
+        """A message of Web Push is deleted by its id, once, and only by that of its channel; nothing else can be so."""
+        sequence = data.draw(st.integers(0, self.number), label="taken back")
+        there = self.queue.held([f"id{sequence}"])
+        found = any(each.type is PUSH and each.channel == channel for each in there)
+        assert self.queue.withdraw_message(channel, f"id{sequence}") is found
+        assert not self.queue.withdraw_message(channel, f"id{sequence}")
+        if found:
+            self.promised.pop(sequence, None)
+        self._erase()
+
     @rule()
     def channel_ends(self) -> None:
         """Everything of a channel goes."""
@@ -158,13 +170,13 @@ class QueueMachine(RuleBasedStateMachine):
         kept = [each for each in self.queue.entries.values() if each.phase is not Phase.WRITING]
         shelves = Counter((each.channel, each.type) for each in kept)
         assert all(count <= self.queue.depths.of(kind) for (_, kind), count in shelves.items())
-        slots = Counter((each.channel, each.type, each.tag) for each in kept if each.type is not RAW)
+        slots = Counter((each.channel, each.type, each.tag) for each in kept if _has_slot(each))
         assert all(count == 1 for count in slots.values())
 
     def _promise(self, new: Entry) -> None:
         """Note what is promised after a commit: replacement first, then the depth, as the documents have it."""
         shelf = [e for e in self.promised.values() if (e.channel, e.type) == (new.channel, new.type)]
-        like = [e for e in shelf if new.type is not RAW and e.tag == new.tag]
+        like = [e for e in shelf if _has_slot(new) and e.tag == new.tag]
         for each in like:
             del self.promised[each.sequence]
         rest = [e for e in shelf if e not in like]
@@ -186,6 +198,11 @@ class QueueMachine(RuleBasedStateMachine):
         if self.queue.erase:
             self.writing.append(self.queue.erase)
             self.queue.erase = []
+
+
+def _has_slot(each: Entry) -> bool:
+    """Tell whether a notification takes the place of what has its tag: raw ones do not, nor messages without a topic."""
+    return each.type is not RAW and (each.type is not PUSH or bool(each.tag))
 
 
 TestQueueMachine = QueueMachine.TestCase

@@ -69,7 +69,9 @@ async def test_what_is_read_may_have_been_sent_before(world: World) -> None:
     device.acknowledges = False
     connection = world.here.devices._connections[DEVICE]
     await settle()
-    connection.outbox.push_nowait("1", connection.encode(payload_of(KEY, "1"), "app"), lambda _: None)
+    frame = connection.encode(payload_of(KEY, "1"), "app")
+    assert frame is not None
+    connection.outbox.push_nowait("1", frame, lambda _: None)
     await settle()
     connection.outbox.give_up()  # its sender waits no more
     await world.other.keep(KEY, "1")

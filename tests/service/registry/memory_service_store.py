@@ -145,12 +145,13 @@ class MemoryServiceStore:
             raise StateUnavailable("the channel is kept already")
         self._channels = {**left, channel.hash: channel}
 
-    async def revoke(self, channels: Sequence[ChannelRow]) -> None:
+    async def revoke(self, channels: Sequence[ChannelRow], now: float) -> None:
         """Mark these channels as revoked."""
         await checkpoint()
         for channel in channels:
             if channel.hash in self._channels:
-                self._channels[channel.hash] = evolve(self._channels[channel.hash], revoked=True)
+                kept = self._channels[channel.hash]
+                self._channels[channel.hash] = evolve(kept, revoked=True, expires=min(kept.expires, now))
 
     async def count_channels(self) -> int:
         """Count the channels that are kept, ended ones included."""

@@ -10,6 +10,7 @@ from tests.service.registry.conftest import Place
 from tests.service.world import Clock
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME
+from tocsin.protocol.webpush.sender import web_push_sender
 from tocsin.service.registry import channels as module
 from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.channels import MAX_LIVE, ChannelFault, Channels, Denial, Grant
@@ -145,6 +146,23 @@ async def test_revoking_ends_all_channels_of_the_app_on_the_device(channels: Cha
     assert [await channels.find(token(each)) for each in granted] == [ChannelFault.REVOKED] * 2
     assert isinstance(await channels.find(token(other)), ChannelRow)
     assert await channels.revoke("device", "app") == ()
+
+
+async def test_a_push_subscription_that_was_ended_is_kept_no_longer_than_a_channel(
+    channels: Channels, clock: Clock
+) -> None:
+    """It would have lived for a year, for which a device that ends what it asks for would fill the store."""
+    granted = await channels.grant("device", "app", web_push_sender(None), "")
+    assert isinstance(granted, Grant)
+    await channels.revoke("device", "app")
+    clock.time += CHANNEL_LIFETIME - 1
+    await channels.prune()
+    ended = granted.uri.rpartition("/")[2]
+    assert (channels.count, await channels.find(ended)) == (1, ChannelFault.REVOKED)
+    clock.time += 2
+    await channels.prune()
+    channels.forget_known()
+    assert (channels.count, await channels.find(ended)) == (0, ChannelFault.UNKNOWN)
 
 
 async def test_an_expired_channel_is_remembered_for_a_while(

@@ -86,9 +86,10 @@ async def test_live_channels_are_neither_revoked_nor_expired_nor_anothers(store:
     ]
     for channel in (CHANNEL, *others):
         await store.add_channel(channel)
-    await store.revoke([others[0]])
+    await store.revoke(others[:2], now=60.0)
     assert await store.live_channels("device", "app", now=50.0) == [CHANNEL]
-    assert await store.channels([b"revoked"]) == {b"revoked": evolve(others[0], revoked=True)}
+    ended = evolve(others[0], revoked=True, expires=60.0), evolve(others[1], revoked=True)
+    assert await store.channels([b"revoked", b"expired"]) == {each.hash: each for each in ended}
 
 
 async def test_pruning_forgets_what_expired_before(store: ServiceStore) -> None:

@@ -115,10 +115,10 @@ class BothServiceStores(RuleBasedStateMachine):
         """Where one of its hash or name is left, neither is it added nor is any other forgotten."""
         self.both(lambda store: store.add_channel(channel, forget))
 
-    @rule(channels=st.lists(CHANNEL_ROWS, max_size=2))
-    def channels_are_revoked(self, channels: list[ChannelRow]) -> None:
+    @rule(channels=st.lists(CHANNEL_ROWS, max_size=2), now=TIMES)
+    def channels_are_revoked(self, channels: list[ChannelRow], now: float) -> None:
         """Whether they are there or not."""
-        self.both(lambda store: store.revoke(channels))
+        self.both(lambda store: store.revoke(channels, now))
 
     @rule(before=TIMES)
     def channels_are_pruned(self, before: float) -> None:

@@ -247,10 +247,11 @@ class Channels:
 
     async def revoke(self, device: str, app: str) -> tuple[str, ...]:
         """Revoke all channels of an app on a device, and return their names."""
+        now = self._now()
         async with self._changing:
-            channels = await self._store.live_channels(device, app, self._now())
+            channels = await self._store.live_channels(device, app, now)
             try:
-                await self._store.revoke(channels)
+                await self._store.revoke(channels, now)
             except BaseException:
                 for channel in channels:  # they may be revoked on disk: that is looked up again
                     self._found.pop(channel.hash, None)
@@ -258,7 +259,7 @@ class Channels:
             finally:
                 self._revocations += 1
             for channel in channels:
-                self._cache(evolve(channel, revoked=True))
+                self._cache(evolve(channel, revoked=True, expires=now))
         if channels and self.on_revoked is not None:
             await self.on_revoked([channel.hash for channel in channels])
         return tuple(channel.name for channel in channels)

@@ -207,12 +207,11 @@ class PostgresServiceStore:
             ),
         )
 
-    async def revoke(self, channels: Sequence[ChannelRow]) -> None:
+    async def revoke(self, channels: Sequence[ChannelRow], now: float) -> None:
         """Mark these channels as revoked."""
         hashes = [channel.hash for channel in channels]
-        await self._database.write(
-            Statement("UPDATE channels SET revoked = true WHERE hash = ANY($1::bytea[])", [(hashes,)])
-        )
+        text = "UPDATE channels SET revoked = true, expires = least(expires, $2) WHERE hash = ANY($1::bytea[])"
+        await self._database.write(Statement(text, [(hashes, now)]))
 
     async def count_channels(self) -> int:
         """Count the channels that are kept, ended ones included."""

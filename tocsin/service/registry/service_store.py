@@ -200,8 +200,11 @@ class ServiceStore(Protocol):
         """
         ...
 
-    async def revoke(self, channels: Sequence[ChannelRow]) -> None:
-        """Mark these channels as revoked, in one transaction; those that are not there are passed over."""
+    async def revoke(self, channels: Sequence[ChannelRow], now: float) -> None:
+        """Mark these channels as revoked, in one transaction; those that are not there are passed over.
+
+        :param now: when that is, in seconds since the epoch, which is their end, unless they have ended before.
+        """
         ...
 
     async def count_channels(self) -> int:

@@ -239,11 +239,10 @@ class SqliteServiceStore:
             ),
         )
 
-    async def revoke(self, channels: Sequence[ChannelRow]) -> None:
+    async def revoke(self, channels: Sequence[ChannelRow], now: float) -> None:
         """Mark these channels as revoked."""
-        await self._database.write(
-            ("UPDATE channels SET revoked = 1 WHERE hash = ?", [(channel.hash,) for channel in channels])
-        )
+        text = "UPDATE channels SET revoked = 1, expires = min(expires, ?) WHERE hash = ?"
+        await self._database.write((text, [(now, channel.hash) for channel in channels]))
 
     async def count_channels(self) -> int:
         """Count the channels that are kept, ended ones included."""

@@ -11,6 +11,9 @@ from tocsin.protocol.webpush.vapid import VapidRefusal, VapidToken, fault_of
 from tocsin.webpush.vapid_keys import verify
 
 _REMEMBERED: Final = 16_384  # a sender has one for some hours
+_LONGEST: Final = (
+    1_024  # characters of what is remembered: a longer one, of which there need be none, is verified each time
+)
 
 _MISSING: Final = WebPushRefusal(
     401,
@@ -62,9 +65,10 @@ class VapidTokens:
         fault = fault_of(claims, self._origins, self._now())
         if fault is not None:
             return _wrong(fault, "vapid_claims")
-        if len(self._verified) >= _REMEMBERED:
-            del self._verified[next(iter(self._verified))]
-        self._verified[said] = float(claims["exp"])  # type: ignore[arg-type]  # a number, as was judged
+        if len(said.token) <= _LONGEST:
+            if len(self._verified) >= _REMEMBERED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[said] = float(claims["exp"])  # type: ignore[arg-type]  # a number, as was judged
         return None
 
 

@@ -1,0 +1,10 @@
+// Tells the page's server, and the pages that are open, what it got, and shows it.
+self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("push", (event) => event.waitUntil(take(event.data === null ? "" : event.data.text())));
+
+async function take(text) {
+  await fetch("seen", { method: "POST", body: text });
+  for (const client of await self.clients.matchAll({ includeUncontrolled: true })) client.postMessage(text);
+  await self.registration.showNotification("Tocsin", { body: text });
+}
