@@ -1,14 +1,16 @@
 """What all tests share: the event loop they run on, and how hard Hypothesis looks.
 
 ``quick``, the default, looks at the same examples every time, so that a change is judged by what it changes. ``.ci/run``
-looks four times as hard (``HYPOTHESIS_PROFILE=ci pytest -m hypothesis``), and ``nightly`` over a hundred times, at others each time.
+looks four times as hard (``HYPOTHESIS_PROFILE=ci pytest``), and ``nightly`` over a hundred times, at others each time.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
 # A run starts a few hundred processes: where modules are not kept compiled, each compiles them anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# What tests write is gone in the end: in memory, where there is room for it, nothing waits for the disk.
+_MEMORY = Path("/dev/shm")  # noqa: S108  # folders in it are made as in any for temporary files
+if (
+    "TMPDIR" not in os.environ
+    and os.access(_MEMORY, os.W_OK)
+    and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
+    and shutil.disk_usage(_MEMORY).free > 4 * 1024**3
+):
+    tempfile.tempdir = os.environ["TMPDIR"] = str(_MEMORY)
 
 # No policy of this machine or of its user holds back what a test sends; those of policies have files of their own.
 os.environ["XDG_CONFIG_DIRS"] = os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
@@ -77,6 +89,13 @@ def no_battery() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(battery, "SUPPLIES", Path("/nonexistent/power_supply"))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_of_other_modules() -> None:
+    """Keep what other modules have left for good out of all garbage collections to come: each full one looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

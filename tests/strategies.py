@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -112,6 +113,7 @@ def messages() -> SearchStrategy[Message]:
     return st.one_of([messages_of(cls) for cls in MESSAGES.values()])
 
 
+@cache  # making it anew, for each example, costs more than drawing from it
 def packable() -> SearchStrategy[Any]:
     """Whatever msgpack can say in a frame of ours: scalars and nested arrays."""
     scalars = (

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import anyio
 import pytest
 
+from tests.helpers import PATIENCE
 from tests.persistence.files import (
     INSERT,
     contents,
@@ -85,13 +87,22 @@ class TestWriting:
 
     async def test_a_write_that_is_cancelled_before_its_turn_leaves_nothing(self, opened: Database) -> None:
         """It waits behind another one, and is withdrawn."""
-        loop = asyncio.get_running_loop()
+        withdrawn = Event()
+
+        async def wait() -> None:
+            try:
+                await opened.write((INSERT, [(3,)]))
+            finally:
+                withdrawn.set()
+
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
-                rows = Interruption([(2,), (5,)], lambda: loop.call_soon_threadsafe(scope.cancel))
+                rows = Interruption([(2,), (5,)], partial(withdrawn.wait, PATIENCE))
                 tasks.start_soon(opened.write, (INSERT, rows))
                 await anyio.wait_all_tasks_blocked()
-                tasks.start_soon(opened.write, (INSERT, [(3,)]))
+                tasks.start_soon(wait)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
         await opened.write((INSERT, [(4,)]))
         assert await numbers(opened) == [1, 2, 4, 5]
 
