@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tocsin.actors.push_messages import PushMessages
 from tocsin.protocol.messages import Arrivals
 from tocsin.protocol.toast_label import LabelText
@@ -74,3 +82,68 @@ def test_without_its_secret_a_device_says_so() -> None:
     opened, unreadable = after.open(arrivals(("c1", PUSH, sealed(before, "c1", b"x"))), APPS)
     assert (opened.types, "no secret" in unreadable["0"]) == ((PUSH,), True)
     assert after.public("c1") == b""
+
+
+SECRETS = PushMessages()
+SECRETS.begin()
+OURS = [
+    encrypt(SECRETS.public("c1")[:POINT], SECRETS.public("c1")[POINT:], text, coding)
+    for coding in ("aes128gcm", "aesgcm")
+    for text in (b"", b"hello", b"x" * 3_993)
+]
+SIZES = st.sampled_from([0, 1, 17, 18, 19, 25, 4_096, 4_097, 2**32 - 1])
+HEADERS = st.text(st.sampled_from('sathdk=rei"0;, A'), max_size=40) | st.sampled_from([
+    *(each.encryption for each in OURS), *(each.crypto_key for each in OURS), "salt=AA", "dh=AA", "salt=" + "A" * 22
+])  # fmt: skip
+
+
+@contextmanager
+def doubts() -> Iterator[list[str]]:
+    """Gather what is said of messages that cannot be read."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("tocsin.actors.push_messages")
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+
+
+@st.composite
+def envelopes(draw: st.DrawFn) -> bytes:
+    """Draw a message that was changed on its way, or was made by one who wishes us ill."""
+    good = draw(st.sampled_from(OURS))
+    body = bytearray(good.body)
+    match draw(st.sampled_from(["cut", "size", "key", "flip", "more", "headers", "other"])):
+        case "cut":
+            del body[draw(st.integers(0, len(body))) :]
+        case "size":
+            body[16:20] = draw(SIZES).to_bytes(4)
+        case "key":
+            body[20:86] = draw(st.integers(0, 255)).to_bytes(1) + draw(st.binary(min_size=65, max_size=65))
+        case "flip":
+            body[draw(st.integers(0, len(body) - 1))] ^= draw(st.integers(1, 255))
+        case "more":
+            body += draw(st.binary(min_size=1, max_size=40))
+        case "headers":
+            other = draw(HEADERS.map(lambda each: each.replace("rs", f"rs={draw(SIZES)};")))
+            good = evolve(good, encryption=draw(HEADERS), crypto_key=other)
+        case _:
+            return draw(st.binary(max_size=200))
+    return evolve(good, body=bytes(body)).pack()
+
+
+@given(st.lists(envelopes(), min_size=1, max_size=3))
+def test_whatever_a_message_is_it_is_opened_or_a_dead_letter(packed: list[bytes]) -> None:
+    """No message raises, and none is opened that is not to the byte what was encrypted; what comes with it is opened."""
+    with doubts() as said:
+        came = arrivals(*(("c1", PUSH, each) for each in packed), ("c1", PUSH, OURS[1].pack()))
+        opened, unreadable = SECRETS.open(came, APPS)
+    assert (opened.types[-1], opened.bodies[-1]) == (RAW, b"hello")
+    for number, kind in enumerate(opened.types[:-1]):
+        assert (kind is RAW) == (str(number) not in unreadable)
+        assert kind is PUSH or opened.bodies[number] in {b"", b"hello", b"x" * 3_993}
+    assert all(unreadable.values())
+    assert len(said) <= 1

@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from tests.e2e.strangers import Target, several
+from tests.e2e.web_push_attacks import WEB_PUSH_ATTACKS
 from tests.e2e.websocket_attacks import WEBSOCKET_ATTACKS, Attack
 
 HEAD: Final = b"POST /w/?token=x HTTP/1.1\r\nHost: x\r\n"
@@ -200,7 +201,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     attack.__name__: attack
     for attack in (
         nothing, slowloris, half_open, one_address, large_bodies, header_bombs, msgpack_bombs, deaf_peers, tokens, guesses,
-        *WEBSOCKET_ATTACKS,
+        *WEBSOCKET_ATTACKS, *WEB_PUSH_ATTACKS,
     )
 }  # fmt: skip
 
