@@ -17,7 +17,7 @@ from bench.framework import Missing, Options, Report, optional
 NAMES = (
     *("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "looking_in", "agent", "idle", "soak"),
     *("mixed", "toasts", "hub", "calling", "spread", "alone", "million", "headers", "client", "page", "nodelink"),
-    *("engines", "nodes", "planning"),
+    *("engines", "nodes", "planning", "webpush"),
 )
 RESULTS = Path(__file__).parent / "results"
 

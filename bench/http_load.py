@@ -33,7 +33,7 @@ class Target:
     url: str
     headers: dict[str, str]
     body: Callable[[float], bytes] = stamped
-    """Makes a body of ``BODY`` bytes that carries a moment."""
+    """Makes a body, which carries a moment where it can; all have as many bytes."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -172,7 +172,7 @@ async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> l
     posters = [await Poster.connect(targets[0]) for _ in range(CONNECTIONS)]
     for poster in posters:
         idle.put_nowait(poster)
-    heads = [target.head(BODY) for target in targets]
+    heads = [target.head(len(target.body(0.0))) for target in targets]
 
     async def post(number: int, due: float) -> None:
         turn = number % len(heads)
@@ -195,7 +195,7 @@ def turns(posts: int, targets: int) -> list[int]:
 async def closed_loop(targets: Sequence[Target], count: int) -> float:
     """Post so many requests, to one target after the other, one at a time on each of ``CONNECTIONS`` connections; return when that began."""
     numbers = iter(range(count))
-    heads = [target.head(BODY) for target in targets]
+    heads = [target.head(len(target.body(0.0))) for target in targets]
     posters = [await Poster.connect(targets[0]) for _ in range(CONNECTIONS)]
 
     async def post_in_turn(poster: Poster) -> None:

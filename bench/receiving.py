@@ -2,7 +2,8 @@
 
 It counts what comes, and answers lines on its standard input: ``"begin"`` sets the count to nothing, a number waits until
 so many have come (or nothing comes for a while) and tells how many there were, when, and how old; ``"ages"`` asks
-for the age of each, and after ``"hang"`` the handlers of an app at an agent never return.
+for the age of each, after ``"hang"`` the handlers of an app at an agent never return, and ``"parts"`` asks on what the
+CPU went since ``"sample"``.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
+from bench import parts
 from bench.framework import optional, run_on, tail
 from bench.http_load import moment_of
 from bench.load import APP
+from bench.parts import Sampler
 from tocsin import Activators, PushNotificationActivationInfo
 from tocsin import connect as connect_app
 from tocsin.api.args import PushNotificationReceivedEventArgs
@@ -83,7 +86,7 @@ class Tally:
 
 async def answer(tally: Tally, ready: dict[str, Any]) -> None:
     """Say that all is ready, then answer lines until there are no more."""
-    reader = await _input()
+    reader, sampler = await open_input(), Sampler(parts.APP)
     say(ready)
     while line := await reader.readline():
         question = json.loads(line)
@@ -95,6 +98,11 @@ async def answer(tally: Tally, ready: dict[str, Any]) -> None:
         elif question == "hang":
             tally.hangs = True
             say({})
+        elif question == "sample":
+            sampler.begin()
+            say({})
+        elif question == "parts":
+            say(sampler.found())
         else:
             await tally.wait(question)
             say(tally.found())
@@ -102,10 +110,11 @@ async def answer(tally: Tally, ready: dict[str, Any]) -> None:
 
 async def until_input_ends() -> None:
     """Wait until the parent process has closed this one's input, or is gone."""
-    await (await _input()).read()
+    await (await open_input()).read()
 
 
-async def _input() -> asyncio.StreamReader:
+async def open_input() -> asyncio.StreamReader:
+    """Return what reads the standard input."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     return reader
@@ -146,6 +155,20 @@ async def connected(url: str, socket: Path, tally: Tally) -> None:
         assert result.channel is not None, result
         with result.channel.push_received(handler):
             await answer(tally, {"uri": result.channel.uri})
+
+
+async def web_push(url: str, state: Path, tally: Tally) -> None:
+    """Receive by an app with a push subscription; the URL ends with the key of the one sender that may push, if not any may."""
+
+    async def handler(args: PushNotificationReceivedEventArgs) -> None:
+        args.handled = True
+        tally.add(args.payload)
+
+    service, _, key = url.partition("#")
+    async with embedded(APP, state, service) as manager:
+        subscription = await manager.create_web_push_subscription(key or None)
+        with subscription.push_received(handler):
+            await answer(tally, subscription.as_json())
 
 
 async def registered(url: str, socket: Path, _: Tally) -> None:
@@ -241,7 +264,7 @@ async def amqp(url: str, _: Path, tally: Tally) -> None:
 
 
 KINDS: dict[str, Callable[[str, Path, Tally], Awaitable[None]]] = {
-    each.__name__: each for each in (tocsin, connected, registered, websocket, nats, mqtt, redis, amqp)
+    each.__name__: each for each in (tocsin, web_push, connected, registered, websocket, nats, mqtt, redis, amqp)
 }
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import attrs
 
+from bench import parts
 from bench.framework import run_on
 from bench.load import APP
-from bench.receiving import say, until_input_ends
+from bench.parts import Sampler
+from bench.receiving import open_input, say, until_input_ends
 from bench.servers import HOST, free_port
 from tocsin.collector import collect_rarely
 from tocsin.repeat_log import RepeatLog
+from tocsin.service import assembly
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.page import live
+from tocsin.service.senders.vapid_tokens import VapidTokens
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.exchanges import Request
@@ -30,8 +36,10 @@ SETTINGS = ServiceSettings.private(max_connections=20_000, max_connections_per_a
 _HEADERS = b"x-wns-status: received\r\ncontent-length: 0\r\n"
 
 
-async def tocsin(state: Path, settings: ServiceSettings = SETTINGS) -> None:
-    """Run a push service with one app registered."""
+async def tocsin(
+    state: Path, settings: ServiceSettings = SETTINGS, until: Callable[[], Awaitable[None]] = until_input_ends
+) -> None:
+    """Run a push service with one app registered, until that returns."""
     async with open_service(state, settings) as service:
         app = await service.register(APP)
         say(
@@ -44,7 +52,31 @@ async def tocsin(state: Path, settings: ServiceSettings = SETTINGS) -> None:
                 "remote_id": app.remote_id,
             }
         )
-        await until_input_ends()
+        await until()
+
+
+async def told(state: Path) -> None:
+    """Run one that tells, after ``"parts"``, on what its CPU went since ``"sample"``; else how many signatures of senders it has verified."""
+    made: list[VapidTokens] = []
+
+    def make(*arguments: Any) -> VapidTokens:
+        made.append(VapidTokens(*arguments))
+        return made[-1]
+
+    async def tell() -> None:
+        reader, sampler = await open_input(), Sampler(parts.SERVICE)
+        while line := await reader.readline():
+            match json.loads(line):
+                case "sample":
+                    sampler.begin()
+                    say({})
+                case "parts":
+                    say(sampler.found())
+                case _:
+                    say(sum(tokens.verifications for tokens in made))
+
+    assembly.VapidTokens = make  # type: ignore[attr-defined, assignment]  # for this process
+    await tocsin(state, until=tell)
 
 
 async def engine(state: Path, url: str) -> None:
@@ -94,6 +126,7 @@ class _Answered:
 
 KINDS: dict[str, Callable[..., Awaitable[None]]] = {
     "tocsin": tocsin,
+    "told": told,
     "engine": engine,
     "looked_at": looked_at,
     "floor": floor,

@@ -28,6 +28,8 @@ class Running:
     """The process id of what is posted to."""
     service: Mapping[str, Any] = Factory(dict)
     """What the push service has told of itself; nothing of other servers."""
+    serving: Process | None = None
+    """The process of a service that answers questions."""
 
 
 SetUp = Callable[[], AbstractContextManager[Running]]
@@ -40,17 +42,34 @@ NCHAN_NOTE = (
 )
 
 
+Aim = Callable[[Mapping[str, Any], Mapping[str, Any]], Target]
+"""Makes a target of what the app and the service have told."""
+
+
 @contextmanager
-def tocsin(options: Options, loop: str) -> Iterator[Running]:
-    """Run a push service and an app on it, in a process each."""
+def tocsin(options: Options, loop: str, serving: str = "tocsin") -> Iterator[Running]:
+    """Run a push service and an app on it, in a process each; ``serving`` is which of those of ``bench.serving``."""
+    with _pair(options, loop, serving, "tocsin", None, lambda app, service: wns_target(app["uri"], service)) as running:
+        yield running
+
+
+def web_push(options: Options, loop: str, key: str, aim: Aim) -> AbstractContextManager[Running]:
+    """Run a push service that answers questions, and an app with a push subscription for that key, or for any sender where it is empty."""
+    return _pair(options, loop, "told", "web_push", key, aim)
+
+
+@contextmanager
+def _pair(  # noqa: PLR0913, PLR0917  # both processes' arguments
+    options: Options, loop: str, serving: str, receiving: str, behind: str | None, aim: Aim
+) -> Iterator[Running]:
+    """Run both; ``behind`` is what the app is told with the URL, None for the remote id."""
     with options.state() as state:
         (state / "service").mkdir()
-        with started("bench.serving", "tocsin", str(state / "service"), loop) as service:
+        with started("bench.serving", serving, str(state / "service"), loop) as service:
             found = service.line()
-            url = f"{found['url']}#{found['remote_id']}"
-            with started("bench.receiving", "tocsin", url, str(state / "app"), loop) as app:
-                uri = app.line()["uri"]
-                yield Running([wns_target(uri, found)], app, service.pid, found)
+            url = f"{found['url']}#{found['remote_id'] if behind is None else behind}"
+            with started("bench.receiving", receiving, url, str(state / "app"), loop) as app:
+                yield Running([aim(app.line(), found)], app, service.pid, found, service)
 
 
 @frozen

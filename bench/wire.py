@@ -31,9 +31,7 @@ def run(options: Options) -> Report:
         "wire", f"{BODY}-byte POSTs of wrk with {CONNECTIONS} connections, delivered to a handler in another process"
     )
     seconds = options.sized(5, 1)
-    contestants = [
-        Contestant("floor: the web server answers, nothing else", partial(_floor, options, seconds), "floor")
-    ]
+    contestants = [Contestant("floor: the web server answers, nothing else", partial(floor, options, seconds), "floor")]
     for name, set_up in set_ups.each(options):
         contestants.append(Contestant(name, partial(delivered, options, set_up, partial(plain, seconds))))
     for name, peer, note in PEERS:
@@ -50,7 +48,8 @@ def plain(seconds: int, targets: Sequence[Target], folder: Path) -> dict[str, An
     return wrk(targets[0], seconds, folder)
 
 
-def _floor(options: Options, seconds: int) -> Sample:
+def floor(options: Options, seconds: int) -> Sample:
+    """Measure the web server alone."""
     with options.state() as state, started("bench.serving", "floor", str(state), options.loops[0]) as server:
         target = Target(server.line()["url"], {"X-WNS-Type": "wns/raw"})
         meter = Meter(server.pid)

@@ -44,6 +44,16 @@ request = function()
 end
 """
 
+_MADE = """
+local file = assert(io.open(path, "rb"))
+local requests, turn = {}, 0
+for number = 1, count do requests[number] = file:read(length) end
+request = function()
+  turn = turn % count + 1
+  return requests[turn]
+end
+"""
+
 
 class Trace(Enum):
     """A W3C ``traceparent``, another one in each request: whether it is made, and whether it is sent, in Lua."""
@@ -83,6 +93,19 @@ def wrk_anew(
     declared = f"local file, head, length = {json.dumps(str(paths))}, {json.dumps(head)}, {BODY}\n"
     script = f"{declared}local made, sent = {trace.value}\n{_ANEW}"
     return _run(script, targets[0].url, seconds, folder, connections)
+
+
+def wrk_made(target: Target, count: int, seconds: int, folder: Path, connections: int = CONNECTIONS) -> dict[str, Any]:
+    """Post so many bodies that are made before, one after the other, again and again.
+
+    :return: as of :func:`wrk`.
+    :raises Missing: wrk is not installed.
+    """
+    requests = [target.request(target.body(0.0)) for _ in range(count)]
+    path = folder / "requests"
+    path.write_bytes(b"".join(requests))
+    declared = f"local path, count, length = {json.dumps(str(path))}, {count}, {len(requests[0])}\n"
+    return _run(f"{declared}{_MADE}", target.url, seconds, folder, connections)
 
 
 def _run(script: str, url: str, seconds: int, folder: Path, connections: int) -> dict[str, Any]:

@@ -6,8 +6,10 @@ A bus that goes away shows in many ways, one after the other; here they all are 
 from __future__ import annotations
 
 import os
+from asyncio import Future
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -78,16 +80,17 @@ SYSTEM: Final = BusKind(
 
 
 @contextmanager
-def in_time(what: str) -> Iterator[None]:
-    """Give what is done in the block ``PATIENCE``.
+def in_time(what: str, patience: float | None = None) -> Iterator[None]:
+    """Give what is done in the block so many seconds, by default ``PATIENCE``.
 
     :raises BusLost: it took longer.
     """
+    given = PATIENCE if patience is None else patience
     try:
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(given):
             yield
     except TimeoutError:
-        raise BusLost(f"{what} did not answer within {PATIENCE:g} s") from None
+        raise BusLost(f"{what} did not answer within {given:g} s") from None
 
 
 class BusConnection:
@@ -97,17 +100,21 @@ class BusConnection:
     :param lost: called when the connection has gone.
     :param address: where the bus is; None looks for it each time.
     :param made: called when a connection was made.
+    :param answer: called with each call of a method that comes, and with what sends its answer; tells whether it takes the call.
     """
 
-    def __init__(  # what is optional stands last
+    def __init__(  # noqa: PLR0913  # what is optional stands last
         self,
         kind: BusKind,
         hear: Callable[[Any], None],
         lost: Callable[[], None],
         address: str | None = None,
         made: Callable[[], None] = lambda: None,
+        *,
+        answer: Callable[[Any, Callable[[Any], object]], bool] = lambda _call, _send: False,
     ) -> None:
         self._kind, self._hear, self._lost, self._address, self._made = kind, hear, lost, address, made
+        self._answer = answer
         self._bus: Any = None
         self._connecting = anyio.Lock()
         self._came = anyio.Event()
@@ -139,16 +146,48 @@ class BusConnection:
                 bus.disconnect()
 
     async def call(  # noqa: PLR0913, PLR0917  # a call of D-Bus has these
-        self, destination: str, interface: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
+        self,
+        destination: str,
+        interface: str,
+        path: str,
+        member: str,
+        signature: str = "",
+        body: Sequence[Any] = (),
+        patience: float | None = None,
     ) -> Any:
-        """Call a method, and return the answer.
+        """Call a method, and return the answer; the bus starts what is called where it is not running and can be started.
 
-        :raises BusLost: there is no bus, or no answer within ``PATIENCE``.
+        :raises BusLost: there is no bus, or no answer within ``patience`` seconds, by default ``PATIENCE``.
         :raises BusCallRefused: the answer is an error.
         """
-        with in_time(f"{member} of {destination}"):
+        with in_time(f"{member} of {destination}", patience):
             bus = await self._connected()
             return await self._ask(bus, destination, interface, path, member, signature, list(body))
+
+    async def tell(  # noqa: PLR0913, PLR0917  # as above
+        self, destination: str, interface: str, path: str, member: str, signature: str, body: Sequence[Any]
+    ) -> None:
+        """Call a method that answers nothing; who is called may be started for it.
+
+        :raises BusLost: there is no bus.
+        """
+        with in_time(f"the {self._kind.name}"):
+            bus = await self._connected()
+            library = _library()
+            flags = library.MessageFlag.NO_REPLY_EXPECTED
+            message = library.Message(
+                destination=destination,
+                path=path,
+                interface=interface,
+                member=member,
+                flags=flags,
+                signature=signature,
+                body=list(body),
+            )
+            try:
+                await bus.send(message)
+            except (EOFError, OSError) as gone:
+                raise self._gone(bus, gone) from None
 
     async def match(self, rule: str) -> None:
         """Hear the signals of a rule from now on; errors as for :meth:`call`."""
@@ -180,7 +219,7 @@ class BusConnection:
             bus = await library.aio.MessageBus(bus_address=address).connect()
         except (EOFError, OSError, library.errors.DBusFastError, library.errors.AuthError) as failure:
             raise BusLost(f"the {self._kind.name} cannot be reached: {_words(failure)}") from None
-        bus.add_message_handler(self._take)
+        bus.add_message_handler(partial(self._take, bus))
         try:
             answer = await self._ask(bus, BUS, BUS, BUS_PATH, "GetId", "", [])
         except BaseException:
@@ -202,8 +241,7 @@ class BusConnection:
         try:
             answer = await bus.call(message)
         except (EOFError, OSError) as gone:
-            self._part(bus)
-            raise BusLost(f"the {self._kind.name} has gone: {_words(gone)}") from None
+            raise self._gone(bus, gone) from None
         if answer is None:
             raise BusLost(f"the {self._kind.name} has gone")
         if answer.message_type is library.MessageType.ERROR:
@@ -211,15 +249,27 @@ class BusConnection:
             raise BusCallRefused(str(answer.error_name), str(words))
         return answer
 
-    def _take(self, message: Any) -> None:
-        if message.message_type is _library().MessageType.SIGNAL:
+    def _take(self, bus: Any, message: Any) -> bool:
+        types = _library().MessageType
+        if message.message_type is types.SIGNAL:
             self._hear(message)
+        return message.message_type is types.METHOD_CALL and self._answer(message, partial(_reply, bus))
+
+    def _gone(self, bus: Any, failure: BaseException) -> BusLost:
+        self._part(bus)
+        return BusLost(f"the {self._kind.name} has gone: {_words(failure)}")
 
     def _part(self, bus: Any) -> None:
         """Let a connection go that has ended; what is told twice happens once."""
         if bus is self._bus:
             self._bus = None
             self._lost()
+
+
+def _reply(bus: Any, message: Any) -> None:
+    """Send an answer, where the connection is still there over which the call has come."""
+    if bus.connected:
+        bus.send(message).add_done_callback(Future.exception)  # that it was lost is said where the connection ends
 
 
 def _library() -> Any:

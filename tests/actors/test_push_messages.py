@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,10 +128,10 @@ def envelopes(draw: st.DrawFn) -> bytes:
             body += draw(st.binary(min_size=1, max_size=40))
         case "headers":
             other = draw(HEADERS.map(lambda each: each.replace("rs", f"rs={draw(SIZES)};")))
-            good = evolve(good, encryption=draw(HEADERS), crypto_key=other)
+            good = good._replace(encryption=draw(HEADERS), crypto_key=other)
         case _:
             return draw(st.binary(max_size=200))
-    return evolve(good, body=bytes(body)).pack()
+    return good._replace(body=bytes(body)).pack()
 
 
 @given(st.lists(envelopes(), min_size=1, max_size=3))

@@ -66,14 +66,16 @@ class TestInstall:
     def test_it_writes_them_and_lets_systemd_listen(self, user: User) -> None:
         """The command is this interpreter's, with the choices that were made, and the state's folder by its whole name."""
         user.systemd("is-active")
-        words = ("--service", "https://push.example", "--state", "mine", "--idle-exit", "never")
+        words = ("--service", "https://push.example", "--state", "mine", "--idle-exit", "never", "--unifiedpush")
         code, output, errors = call("agent", "install", *words)
         assert (code, errors) == (0, "")
         assert [line.split()[-1] for line in output.splitlines()[:2]] == list(map(str, user.units))
         listening, running = (path.read_text(encoding="utf-8") for path in user.units)
         assert "ListenStream=%t/tocsin/agent.sock\n" in listening
         shown = f'"{sys.executable}" "-P" "-m" "tocsin" "agent" "--state" "{user.home}/mine"'
-        assert f'ExecStart=:{shown} "--service" "https://push.example" "--idle-exit" "never"\n' in running
+        assert (
+            f'ExecStart=:{shown} "--service" "https://push.example" "--idle-exit" "never" "--unifiedpush"\n' in running
+        )
         units = f"{SOCKET_UNIT} {SERVICE_UNIT}"
         assert user.asked[-3:] == [
             f"--user {each}" for each in ("daemon-reload", f"enable {units}", f"restart {units}")

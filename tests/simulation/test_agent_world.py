@@ -189,12 +189,12 @@ def test_what_waits_behind_work_that_was_done_before_waits_until_it_is_cut_off(m
 def test_work_that_a_fence_cuts_off_comes_again_to_the_process_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """In another, which has taken over the app's work meanwhile, it ran beside what was being cut off."""
     script = Script(
-        6,
+        2,
         [
             Act("begin_process", [1, "trigger", "handles"]),
             Act("begin_process", [1, "works", "takes its time"]),
             Act("push", [0, 3, None, 4]),
-            Act("begin_process", [1, "works", "takes its time"], 6),
+            Act("begin_process", [1, "works", "takes its time"], 7),
             Act("crash", ["payload_router", "flush"]),
             Act("push", [0, 1, None, 4]),
             Act("pass_time", [36.0]),

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from tocsin.protocol.errors import NotSupported, ProtocolViolation
+from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.messages import Arrivals
 from tocsin.protocol.platform.power import is_unified_push
 from tocsin.protocol.toast_label import NO_LABEL
 from tocsin.protocol.values import NotificationType
-from tocsin.protocol.webpush.envelope import Envelope
 
 if TYPE_CHECKING:
     from tocsin.webpush.device_secrets import DeviceSecrets
@@ -105,12 +104,8 @@ class PushMessages:
         """Return the plaintext, or why there is none, which is said in the log once for each channel."""
         if self._secrets is None:
             return self._doubt(channel, "this device has no secret to read it by, since its state was lost")
-        from tocsin.webpush.message_encryption import Undecryptable, decrypt  # noqa: PLC0415  # an extra
-
-        try:
-            return decrypt(self._secrets.keys(channel), Envelope.unpack(packed))
-        except (Undecryptable, ProtocolViolation) as fault:
-            return self._doubt(channel, str(fault))
+        opened = self._secrets.open(channel, packed)
+        return opened if isinstance(opened, bytes) else self._doubt(channel, opened)
 
     def _doubt(self, channel: str, words: str) -> str:
         if channel not in self._doubted:

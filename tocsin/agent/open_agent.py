@@ -19,6 +19,7 @@ from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
 from tocsin.agent.session_door import SessionDoor
 from tocsin.agent.takeover import take_over
+from tocsin.agent.unifiedpush.distributor import open_distributor
 from tocsin.agent.watchdog import watch
 from tocsin.agent.work_watch import WorkWatch
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
@@ -91,6 +92,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     desktop: Desktop | None = None,
     pictures: Sequence[Path] = (),
     host: HostParts | None = None,
+    unifiedpush: bool = False,
 ) -> AsyncIterator[Agent]:
     """Run an agent; apps that are running go on without it when it ends, and come back to the next.
 
@@ -103,6 +105,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param desktop: where toasts are shown, and links of toasts are opened; None where only handlers of apps get toasts.
     :param pictures: folders whose pictures toasts may show.
     :param host: what tells of the machine, and of its policy; by default the policy files of this machine.
+    :param unifiedpush: whether apps of the desktop may register over the session bus, as with a distributor of UnifiedPush.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
@@ -144,7 +147,10 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
             let_no_more_in()
             door.close()
 
-        control = AgentControl(platform, socket, own or str(service), registrations)
+        distributor = None
+        if unifiedpush:
+            distributor = await stack.enter_async_context(open_distributor(platform, folder, log))
+        control = AgentControl(platform, socket, own or str(service), registrations, distributor)
         await stack.enter_async_context(serving_control(folder, control.perform, KIND))
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:

@@ -87,9 +87,10 @@ class PlatformControl:
         ``page`` that of the page of one that is asked about too.
     :param own: the push service that runs beside it and is asked about by the same socket.
     :param verbs: what may be asked besides.
+    :param beside: returns what the answer to ``status`` says besides.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what is optional has a name
         self,
         platform: Platform,
         kind: str,
@@ -97,11 +98,13 @@ class PlatformControl:
         *,
         own: OwnPushService | None = None,
         verbs: Mapping[str, Verb] | None = None,
+        beside: Callable[[], Answer] = dict,
     ) -> None:
         self._platform = platform
         self._kind = kind
         self._where = where
         self._own = own
+        self._beside = beside
         self._began = platform.kernel.clock.monotonic()
         self._verbs: dict[str, Verb] = {
             "status": self._status,
@@ -170,6 +173,7 @@ class PlatformControl:
             | self._over_budget()
             | self._desktop()
             | machine
+            | self._beside()
         )
 
     def _over_budget(self) -> Answer:

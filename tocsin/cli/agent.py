@@ -46,6 +46,7 @@ examples:
   tocsin agent install                               from now on systemd starts it, when an app needs it
   tocsin agent --replace                             after an upgrade: the one that runs ends, apps come to this one
   tocsin agent --idle-exit 5                         started on demand: it ends itself when no app needs it
+  tocsin agent --unifiedpush                         apps of the desktop register with it, too
   tocsin agent forget contoso.mail                   remove an app from the agent that runs
   tocsin agent --state ./mine --socket ./mine.sock   a second one, for a try; apps find it by TOCSIN_SOCKET
 """
@@ -84,12 +85,16 @@ def _add_choices(parser: argparse.ArgumentParser, verb: str, default: str | None
     parser.add_argument("--port", type=whole(0, 65_535), default=default or 0, metavar="P", help=words)
     words = "show no toasts: only handlers of apps get them"
     parser.add_argument("--no-desktop", action="store_true", default=default or False, help=words)
+    words = (
+        "serve apps of the desktop that know UnifiedPush: they register over the session bus (needs the extra desktop)"
+    )
+    parser.add_argument("--unifiedpush", action="store_true", default=default or False, help=words)
     words = "a folder whose pictures toasts may show; may be given more than once (default: no picture is shown)"
     parser.add_argument(
         "--pictures", type=path("a folder"), action="append", default=default, metavar="DIR", help=words
     )
     words = "end S seconds after the last app has left, once none holds a channel or a trigger, or has a toast that may be clicked, or 'never' "
-    words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never)"
+    words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never; never with --unifiedpush)"
     parser.add_argument("--idle-exit", type=_seconds_or_never, default=default, metavar="S", help=words)
 
 
@@ -134,7 +139,7 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
     service, inherited = arguments.service, manager.inherited
     idle_exit: float | None = arguments.idle_exit
     if idle_exit is None:
-        idle_exit = math.inf if inherited is None else ON_DEMAND
+        idle_exit = math.inf if inherited is None or arguments.unifiedpush else ON_DEMAND
     with anyio.open_signal_receiver(*_signals()) as signals:
         desktop = None if arguments.no_desktop else default_desktop()
         async with open_agent(
@@ -147,6 +152,7 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
             desktop=desktop,
             pictures=arguments.pictures or (),
             host=HostParts(default_sensors(), default_policy()),
+            unifiedpush=arguments.unifiedpush,
         ) as agent:
             where = {"socket": str(agent.socket), "state": str(state), "service": service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)

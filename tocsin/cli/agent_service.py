@@ -35,17 +35,7 @@ _PATIENCE = 90.0  # seconds: an agent that is stopped brings to its end what it 
 
 def install(arguments: argparse.Namespace) -> int:
     """Write the units, and start listening where systemd answers."""
-    words = [sys.executable, "-P", "-m", "tocsin", "agent", "--state", os.path.abspath(arguments.state)]  # noqa: PTH100  # links stay as they are
-    if arguments.service is not None:
-        split_service_url(arguments.service, "a push service")  # now, and not when the first app needs it
-        words += ["--service", arguments.service]
-    words += ["--port", str(arguments.port)] if arguments.port else []
-    if arguments.idle_exit is not None:
-        words += ["--idle-exit", "never" if arguments.idle_exit == math.inf else str(arguments.idle_exit)]
-    for folder in arguments.pictures or ():
-        words += ["--pictures", os.path.abspath(folder)]  # noqa: PTH100  # as above
-    if arguments.no_desktop:
-        words += ["--no-desktop"]
+    words = _command(arguments)
     if shutil.which("systemctl") is None:
         command = shlex.join(["tocsin", *words[4:]])
         raise NotSupported(f"this system has no systemd: let what starts your session start '{command}'")
@@ -69,6 +59,27 @@ def install(arguments: argparse.Namespace) -> int:
     started = answers and all(_run(*each) for each in (["daemon-reload"], ["enable", *_UNITS], ["restart", *_UNITS]))
     _tell("written", paths, None if started else follow, as_json=arguments.json)
     return 0 if started or not answers else 1
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    """Return the command that the unit runs.
+
+    :raises InvalidArgument: the URL of the push service is none.
+    """
+    words = [sys.executable, "-P", "-m", "tocsin", "agent", "--state", os.path.abspath(arguments.state)]  # noqa: PTH100  # links stay as they are
+    if arguments.service is not None:
+        split_service_url(arguments.service, "a push service")  # now, and not when the first app needs it
+        words += ["--service", arguments.service]
+    words += ["--port", str(arguments.port)] if arguments.port else []
+    if arguments.idle_exit is not None:
+        words += ["--idle-exit", "never" if arguments.idle_exit == math.inf else str(arguments.idle_exit)]
+    for folder in arguments.pictures or ():
+        words += ["--pictures", os.path.abspath(folder)]  # noqa: PTH100  # as above
+    if arguments.no_desktop:
+        words += ["--no-desktop"]
+    if arguments.unifiedpush:
+        words += ["--unifiedpush"]
+    return words
 
 
 def uninstall(arguments: argparse.Namespace) -> int:

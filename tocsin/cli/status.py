@@ -25,6 +25,7 @@ from tocsin.network import cause_of, check_authorities, host_and_port, place_of,
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.network.causes import ConnectionCause, explain
 from tocsin.protocol.network.proxies import Proxy
+from tocsin.protocol.platform.power import is_unified_push
 from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import harmless
 from tocsin.service.operations.settings import ServiceSettings
@@ -169,7 +170,9 @@ def _checked(answer: Any) -> dict[str, Any]:
     """
     right = isinstance(answer["status"], str) and isinstance(answer["causes"], (dict, list))
     right = right and isinstance(answer.get("over_budget", []), list) and _are_objects(answer.get("nodes", []))
-    if not right or not all(isinstance(answer.get(group, {}), dict) for group in (*_GROUPS, "desktop")):
+    if not right or not all(isinstance(answer.get(group, {}), dict) for group in (*_GROUPS, "desktop", "unifiedpush")):
+        raise TypeError
+    if not _are_objects(answer.get("unifiedpush", {}).get("registrations", [])):
         raise TypeError
     host_lines(answer.get("host", {}))
     checked: dict[str, Any] = answer
@@ -200,8 +203,18 @@ def _print(answer: dict[str, Any]) -> None:
         show("\n".join(["", *aligned(_NODE, map(_node_cells, nodes))]))
     for app in answer.get("over_budget", ()):
         show(f"  {harmless(app):<20} has used up its data of today: its background work waits for the next day")
+    _show_apps(answer)
+
+
+def _show_apps(answer: dict[str, Any]) -> None:
+    """Show which apps are connected, and which are registered by UnifiedPush."""
     for app, number in answer.get("sessions", {}).items():
-        show(f"  {harmless(app):<20} {harmless(number)} connected")
+        if not is_unified_push(app):
+            show(f"  {harmless(app):<20} {harmless(number)} connected")
+    if unifiedpush := answer.get("unifiedpush"):
+        show(f"  {'UnifiedPush':<20} {harmless(unifiedpush.get('bus'))}")
+        for each in unifiedpush.get("registrations", ()):
+            show(f"  {harmless(each.get('app')):<20} {harmless(_registration_of(each))}")
 
 
 def _node_cells(node: dict[str, Any]) -> list[object]:
@@ -217,6 +230,14 @@ def _where(answer: dict[str, Any]) -> str:
     if answer.get("kind") == "program":
         return f"program {answer.get('app')}, process {answer.get('pid')}, push service {answer.get('service')}"
     return f"agent on {answer.get('socket')}, push service {answer.get('service')}"
+
+
+def _registration_of(registration: dict[str, Any]) -> str:
+    """Say in words how a registration of UnifiedPush stands."""
+    words = [f"registered by UnifiedPush since {registration.get('since')}", registration.get("description")]
+    if unreadable := registration.get("unreadable"):
+        words.append(f"{unreadable} pushes that it cannot read were dropped")
+    return ", ".join(map(str, filter(None, [*words, registration.get("waiting")])))
 
 
 def _desktop_of(desktop: dict[str, Any]) -> str:

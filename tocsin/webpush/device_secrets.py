@@ -9,8 +9,10 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from tocsin.protocol.errors import ProtocolViolation
+from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.protocol.webpush.subscription import AUTH
-from tocsin.webpush.message_encryption import SubscriptionKeys
+from tocsin.webpush.message_encryption import SubscriptionKeys, Undecryptable, decrypt
 from tocsin.webpush.points import SCALAR
 
 SEED: Final = 32
@@ -29,7 +31,7 @@ def new_seed() -> bytes:
 
 
 class DeviceSecrets:
-    """Gives each push subscription of a device its keys.
+    """Gives each push subscription of a device its keys, and opens what is for it.
 
     :param seed: the device's secret, ``SEED`` bytes, which leaves it never.
     """
@@ -38,6 +40,13 @@ class DeviceSecrets:
         self._seed = seed
         self.keys = lru_cache(_KEPT)(self._derive)
         """Returns the keys of the subscription of a channel, by the name of that."""
+
+    def open(self, channel: str, packed: bytes) -> bytes | str:
+        """Return the plaintext of a message to the subscription of a channel, or why it cannot be read."""
+        try:
+            return decrypt(self.keys(channel), Envelope.unpack(packed))
+        except (Undecryptable, ProtocolViolation) as fault:
+            return str(fault)
 
     def _derive(self, channel: str) -> SubscriptionKeys:
         info = b"tocsin push subscription\0" + channel.encode()

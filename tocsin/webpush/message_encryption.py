@@ -157,8 +157,9 @@ def _read_aes128gcm(keys: SubscriptionKeys, body: bytes) -> bytes:
 
 
 def _read_records(key: bytes, nonce: bytes, records: bytes, size: int) -> bytes:
-    *others, last = _open(key, nonce, records, size)
-    return b"".join([*(_until(b"\1", record) for record in others), _until(b"\2", last)])
+    opened = _open(key, nonce, records, size)
+    last = _until(b"\2", opened.pop())
+    return b"".join([*(_until(b"\1", record) for record in opened), last]) if opened else last
 
 
 def _until(delimiter: bytes, record: bytes) -> bytes:

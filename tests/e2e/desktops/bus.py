@@ -25,6 +25,7 @@ _CONFIGURATION = """\
   <type>session</type>
   <listen>unix:tmpdir=/tmp</listen>
   <auth>EXTERNAL</auth>
+  {services}
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
@@ -32,7 +33,7 @@ _CONFIGURATION = """\
   </policy>
 </busconfig>
 """
-"""No service is started by its name: a daemon that is stopped stays away."""
+"""No service is started by its name unless a test gives a folder of files: a daemon that is stopped stays away."""
 
 
 @frozen
@@ -96,10 +97,14 @@ def _notified(message: Message) -> Notified:
 
 
 @asynccontextmanager
-async def session_bus(folder: Path) -> AsyncIterator[str]:
-    """Run a bus, and give its address."""
+async def session_bus(folder: Path, services: Path | None = None) -> AsyncIterator[str]:
+    """Run a bus, and give its address.
+
+    :param services: the folder with the files of services that it may start; None for none.
+    """
     configuration, log = folder / "bus.conf", folder / "bus.log"
-    configuration.write_text(_CONFIGURATION, encoding="utf-8")
+    within = "" if services is None else f"<servicedir>{services}</servicedir>"
+    configuration.write_text(_CONFIGURATION.format(services=within), encoding="utf-8")
     command = ["dbus-daemon", f"--config-file={configuration}", "--print-address=1", "--nofork"]
     async with running(command, os.environ, log) as process:
         yield await first_line(process, log)

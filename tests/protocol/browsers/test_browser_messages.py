@@ -17,10 +17,10 @@ from tocsin.protocol.browsers.browser_messages import (
     Acked,
     BrowserHello,
     BrowserPing,
+    BrowserRegister,
+    BrowserUnregister,
     Misasked,
     PassedOver,
-    Register,
-    Unregister,
     read_browser_message,
 )
 from tocsin.protocol.errors import ProtocolViolation
@@ -41,9 +41,9 @@ def said(**fields: Any) -> str:
     [
         ('{"messageType":"hello","broadcasts":{"a/b":"1"},"use_webpush":true}', BrowserHello(None, uses_web_push=True)),
         (f'{{"messageType":"hello","uaid":"{UAID}","use_webpush":true}}', BrowserHello(UAID, uses_web_push=True)),
-        (said(messageType="register", channelID=CHANNEL, key=f"{encode(KEY)}="), Register(CHANNEL, KEY)),
-        (said(messageType="register", channelID=CHANNEL), Register(CHANNEL)),
-        (said(messageType="unregister", channelID=CHANNEL, code=202), Unregister(CHANNEL, "202")),
+        (said(messageType="register", channelID=CHANNEL, key=f"{encode(KEY)}="), BrowserRegister(CHANNEL, KEY)),
+        (said(messageType="register", channelID=CHANNEL), BrowserRegister(CHANNEL)),
+        (said(messageType="unregister", channelID=CHANNEL, code=202), BrowserUnregister(CHANNEL, "202")),
         (
             said(messageType="ack", updates=[{"channelID": CHANNEL, "version": "v", "code": 100}]),
             Acked((("v", "100"),)),
@@ -62,10 +62,10 @@ def test_what_firefox_says_is_read(text: str, read: object) -> None:
 KDE = [
     ('{"messageType":"hello"}', BrowserHello(None, uses_web_push=False)),
     (f'{{"messageType":"hello","uaid":"{UAID}"}}', BrowserHello(UAID, uses_web_push=False)),
-    (said(channelID=CHANNEL, messageType="register", key=encode(KEY)), Register(CHANNEL, KEY)),
-    (said(channelID=f"{{{CHANNEL}}}", messageType="register"), Register(f"{{{CHANNEL}}}")),
+    (said(channelID=CHANNEL, messageType="register", key=encode(KEY)), BrowserRegister(CHANNEL, KEY)),
+    (said(channelID=f"{{{CHANNEL}}}", messageType="register"), BrowserRegister(f"{{{CHANNEL}}}")),
     (said(messageType="ack", updates=[{"channelID": CHANNEL, "version": "v"}]), Acked((("v", "none"),))),
-    (said(channelID=CHANNEL, messageType="unregister"), Unregister(CHANNEL)),
+    (said(channelID=CHANNEL, messageType="unregister"), BrowserUnregister(CHANNEL)),
 ]
 
 
@@ -176,7 +176,11 @@ def test_nothing_that_is_said_is_anything_but_read_or_refused(text: str) -> None
         case BrowserHello(uaid=str() as uaid):
             assert 32 <= len(uaid) <= 128
             assert uaid.isascii()
-        case Register(channel_id=channel_id) | Unregister(channel_id=channel_id) | Misasked(channel_id=channel_id):
+        case (
+            BrowserRegister(channel_id=channel_id)
+            | BrowserUnregister(channel_id=channel_id)
+            | Misasked(channel_id=channel_id)
+        ):
             assert len(channel_id) <= MAX_CHANNEL_ID
         case Acked(updates=updates):
             assert all(0 < len(version) <= MAX_VERSION for version, _ in updates)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.protocol.platform.power import PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.platform.power import PLUGGED_IN, UNIFIED_PUSH, Passage, Power, passage
 
 D, B, C = Passage.DELIVER, Passage.BATCH, Passage.CACHE
 ON = {"screen_on_or_plugged": True}
@@ -31,6 +31,25 @@ def test_priority_decides_with_the_device_s_state(
     """Every row of the table that WNS documents, for its four priorities."""
     power = Power(**state, exempt=("app",) if exempt else ("other",))
     assert tuple(passage(power, "app", priority) for priority in (1, 2, 3, 4)) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(ON, (D, D, D, D), id="screen on or plugged in"),
+        pytest.param(BATTERY, (D, D, C, C), id="on battery"),
+        pytest.param(SAVER, (D, C, C, C), id="battery saver"),
+        pytest.param({**SAVER, **BATTERY}, (D, C, C, C), id="battery saver, screen off"),
+    ],
+)
+@pytest.mark.parametrize("exempt", [False, True])
+def test_urgency_decides_for_registrations_of_unified_push(
+    state: dict[str, bool], exempt: bool, expected: tuple[Passage, ...]
+) -> None:
+    """High, normal, low and very-low, whatever the user has exempted."""
+    app = f"{UNIFIED_PUSH}org.example.App:0"
+    power = Power(**state, exempt=(app,) if exempt else ())
+    assert tuple(passage(power, app, priority) for priority in (1, 2, 3, 4)) == expected
 
 
 def test_a_device_that_reports_nothing_is_delivered_to() -> None:

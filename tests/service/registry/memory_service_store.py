@@ -100,12 +100,17 @@ class MemoryServiceStore:
         await checkpoint()
         return [each for each in self._live(now) if each.device == device and is_web_push(each.client_id)]
 
+    async def count_subscriptions(self, device: str, now: float) -> int:
+        """Count them."""
+        return len(await self.subscriptions(device, now))
+
     async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
         """Put off the end of these channels."""
         await checkpoint()
         for each in channels:
-            if each.hash in self._channels:
-                self._channels[each.hash] = evolve(self._channels[each.hash], expires=expires)
+            kept = self._channels.get(each.hash)
+            if kept is not None and not kept.revoked:
+                self._channels[each.hash] = evolve(kept, expires=expires)
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
         """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""
@@ -130,12 +135,15 @@ class MemoryServiceStore:
     async def orphaned_devices(self, now: float) -> set[str]:
         """Return the devices with channels of apps that were removed."""
         await checkpoint()
-        return {each.device for each in self._live(now) if each.client_id not in self._apps}
+        return {each.device for each in self._live(now) if self._is_orphan(each)}
 
     async def orphans(self, device: str, now: float) -> list[str]:
         """Return the names of a device's channels of apps that were removed."""
         await checkpoint()
-        return [each.name for each in self._live(now) if each.device == device and each.client_id not in self._apps]
+        return [each.name for each in self._live(now) if each.device == device and self._is_orphan(each)]
+
+    def _is_orphan(self, channel: ChannelRow) -> bool:
+        return channel.client_id not in self._apps and not is_web_push(channel.client_id)
 
     async def add_channel(self, channel: ChannelRow, forget: Sequence[bytes] = ()) -> None:
         """Keep a new channel, and forget those with these hashes."""

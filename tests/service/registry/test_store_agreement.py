@@ -32,7 +32,8 @@ HASHES = st.sampled_from([b"h1", b"h2", b"h3", b"\0"])
 CHANNELS = st.sampled_from(["c1", "c2"])
 SEQUENCES = st.integers(1, 8)
 TIMES = st.sampled_from([1.0, 2.0, 3.0])  # few, so that what happens at the same moment is tried
-CHANNEL_ROWS = st.builds(ChannelRow, HASHES, CHANNELS, CLIENTS, NAMES, DEVICES, TIMES, revoked=st.booleans())
+SENDERS = CLIENTS | st.sampled_from(["webpush:", "webpush:key"])
+CHANNEL_ROWS = st.builds(ChannelRow, HASHES, CHANNELS, SENDERS, NAMES, DEVICES, TIMES, revoked=st.booleans())
 WRITERS = st.sampled_from([0, 1])
 READS = st.sampled_from([True, True, True, False])  # whether a writer reads before it writes, as most do
 SECRETS = st.lists(st.tuples(HASHES, TIMES, st.none() | TIMES), max_size=3)
@@ -120,6 +121,11 @@ class BothServiceStores(RuleBasedStateMachine):
         """Whether they are there or not."""
         self.both(lambda store: store.revoke(channels, now))
 
+    @rule(channels=st.lists(CHANNEL_ROWS, max_size=2), expires=TIMES)
+    def subscriptions_are_prolonged(self, channels: list[ChannelRow], expires: float) -> None:
+        """Whether they are there or not; what was revoked stays ended."""
+        self.both(lambda store: store.prolong(channels, expires))
+
     @rule(before=TIMES)
     def channels_are_pruned(self, before: float) -> None:
         """Those that expired before."""
@@ -188,6 +194,8 @@ class BothServiceStores(RuleBasedStateMachine):
     def they_are_asked(self, now: float, until: float, device: str, app: str, client: str) -> None:
         """By time, device and app; where no order was promised, none is looked at."""
         self.both(lambda store: _sorted(store.live_channels(device, app, now)))
+        self.both(lambda store: _sorted(store.subscriptions(device, now)))
+        self.both(lambda store: store.count_subscriptions(device, now))
         self.both(lambda store: store.newest_channels(now, 2))
         self.both(lambda store: _sorted(store.orphans(device, now)))
         self.both(lambda store: store.devices_of(client, now))

@@ -146,7 +146,7 @@ class PlayedConnection:
         self.book = Connections(settings, lambda _: False, self.clock)
         server = WebServer(self._open, {DEVICE_PATH: lambda _: None}, settings, self.book, RepeatLog())
         self.shared = server.shared
-        self.shared.ok = b"HTTP/1.1 200 OK\r\n"
+        self.shared.beginnings[200] = b"HTTP/1.1 200 OK\r\n"
         self.transport = PlayedTransport(is_secure=is_secure)
         self.connection = HttpConnection(self.shared, self._open)
         self.book.admit(self.connection, "192.0.2.1")

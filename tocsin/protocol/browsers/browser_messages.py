@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from tocsin.protocol.browsers.browser_app import app_of
 from tocsin.protocol.errors import InvalidArgument, ProtocolViolation
 from tocsin.protocol.json_text import parse_json_text
 from tocsin.protocol.text import quoted
@@ -47,19 +48,29 @@ class BrowserHello:
 
 
 @frozen
-class Register:
+class BrowserRegister:
     """A subscription is wanted; ``key`` is the application server key that its senders must have, or None."""
 
     channel_id: str
     key: bytes | None = None
 
+    @property
+    def app(self) -> str:
+        """What stands in the place of an app's name."""
+        return app_of(self.channel_id)
+
 
 @frozen
-class Unregister:
+class BrowserUnregister:
     """A subscription ends; ``code`` tells why, for the count."""
 
     channel_id: str
     code: str = "none"
+
+    @property
+    def app(self) -> str:
+        """What stands in the place of an app's name."""
+        return app_of(self.channel_id)
 
 
 @frozen
@@ -90,7 +101,7 @@ class PassedOver:
     kind: str
 
 
-BrowserMessage = BrowserHello | Register | Unregister | Misasked | Acked | BrowserPing | PassedOver
+BrowserMessage = BrowserHello | BrowserRegister | BrowserUnregister | Misasked | Acked | BrowserPing | PassedOver
 
 
 def read_browser_message(text: str) -> BrowserMessage:
@@ -122,13 +133,13 @@ def _uaid(said: object) -> str | None:
     return said if isinstance(said, str) and _UAID.fullmatch(said) else None
 
 
-def _register(said: dict[str, Any]) -> Register | Misasked:
+def _register(said: dict[str, Any]) -> BrowserRegister | Misasked:
     channel_id, key = _channel_id(said), said.get("key")
     fault = _fault_of(channel_id)
     if fault:
         return Misasked("register", channel_id, fault)
     if key is None:
-        return Register(channel_id)
+        return BrowserRegister(channel_id)
     try:
         decoded = decode(key) if isinstance(key, str) else b""
     except ValueError:
@@ -136,13 +147,13 @@ def _register(said: dict[str, Any]) -> Register | Misasked:
     if not is_point(decoded):
         words = f"key is an application server key: {POINT} bytes in base64url, of which the first is 4"
         return Misasked("register", channel_id, words)
-    return Register(channel_id, decoded)
+    return BrowserRegister(channel_id, decoded)
 
 
-def _unregister(said: dict[str, Any]) -> Unregister | Misasked:
+def _unregister(said: dict[str, Any]) -> BrowserUnregister | Misasked:
     channel_id = _channel_id(said)
     fault = _fault_of(channel_id)
-    return Misasked("unregister", channel_id, fault) if fault else Unregister(channel_id, _code(said, _ENDED))
+    return Misasked("unregister", channel_id, fault) if fault else BrowserUnregister(channel_id, _code(said, _ENDED))
 
 
 def _channel_id(said: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import MAX_NAME
 from tocsin.protocol.values import NotificationType
-from tocsin.protocol.webpush.envelope import EMPTY, Envelope
+from tocsin.protocol.webpush.envelope import EMPTY, envelope_head
 from tocsin.protocol.webpush.header_parameters import read_parameters
 from tocsin.protocol.webpush.message_headers import LONGEST_TTL, TOPIC, URGENCIES
 from tocsin.protocol.webpush.vapid import POINT
@@ -60,15 +60,15 @@ class PushRequest:
 
     notification: Notification
     coding: str
-    encryption: str
-    crypto_key: str
+    head: bytes
+    """What stands before the body in its envelope."""
 
     def envelope(self, body: bytes) -> bytes | WebPushRefusal:
         """Return what goes to the device, or what is wrong with the body."""
         if not body:
             return EMPTY
         fault = fault_of_body(self.coding, body)
-        return fault or Envelope(self.coding, self.encryption, self.crypto_key, body).pack()
+        return fault or self.head + body
 
 
 def read_push(headers: Mapping[str, str]) -> PushRequest | WebPushRefusal:  # noqa: PLR0911  # one for each rule
@@ -100,7 +100,7 @@ def read_push(headers: Mapping[str, str]) -> PushRequest | WebPushRefusal:  # no
         ttl=min(int(ttl), LONGEST_TTL),
         priority=priority,
     )
-    return PushRequest(notification, coding, *of_aesgcm)
+    return PushRequest(notification, coding, envelope_head(coding, *of_aesgcm))
 
 
 def _length(headers: Mapping[str, str]) -> int | WebPushRefusal:

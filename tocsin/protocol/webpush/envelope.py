@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
 
 from tocsin.protocol.errors import ProtocolViolation
 
 
-@frozen
-class Envelope:
+class Envelope(NamedTuple):
     """A message that only its device can read; ``coding`` is ``aes128gcm`` or ``aesgcm``, and empty for a push without a body.
 
     With ``aesgcm``, ``encryption`` and ``crypto_key`` are the headers of these names; else they are empty.
@@ -21,7 +20,7 @@ class Envelope:
 
     def pack(self) -> bytes:
         """Return it as bytes: three lines, and the body."""
-        return f"{self.coding}\n{self.encryption}\n{self.crypto_key}\n".encode("ascii") + self.body
+        return envelope_head(self.coding, self.encryption, self.crypto_key) + self.body
 
     @classmethod
     def unpack(cls, packed: bytes) -> Envelope:
@@ -29,12 +28,16 @@ class Envelope:
 
         :raises ProtocolViolation: it is no such thing.
         """
-        parts = packed.split(b"\n", 3)
         try:
-            coding, encryption, crypto_key = (part.decode("ascii") for part in parts[:3])
-            return cls(coding, encryption, crypto_key, parts[3])
-        except (ValueError, IndexError):
+            coding, encryption, crypto_key, body = packed.split(b"\n", 3)
+            return cls(coding.decode("ascii"), encryption.decode("ascii"), crypto_key.decode("ascii"), body)
+        except ValueError:
             raise ProtocolViolation("a push message is three lines of ASCII and a body") from None
+
+
+def envelope_head(coding: str, encryption: str, crypto_key: str) -> bytes:
+    """Return what stands before the body of every message with the same of these."""
+    return f"{coding}\n{encryption}\n{crypto_key}\n".encode("ascii")
 
 
 EMPTY = Envelope("", "", "", b"").pack()

@@ -35,7 +35,7 @@ _SUBJECT: Final = re.compile(r"mailto:[!-~]+@[!-~]+|https://[!-~]+", re.IGNORECA
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-@frozen
+@frozen(cache_hash=True)  # each push of a sender asks for it
 class VapidToken:
     """What a sender has said of itself; neither signature nor claims were looked at.
 

@@ -24,10 +24,10 @@ from tocsin.protocol.browsers.browser_messages import (
     BrowserHello,
     BrowserMessage,
     BrowserPing,
+    BrowserRegister,
+    BrowserUnregister,
     Misasked,
     PassedOver,
-    Register,
-    Unregister,
     read_browser_message,
 )
 from tocsin.protocol.errors import ProtocolViolation
@@ -144,9 +144,9 @@ class BrowserConnection(DeviceConnection):
                 raise ProtocolViolation("a browser says hello once")
         self._count()
         match message:
-            case Register():
+            case BrowserRegister():
                 return partial(self._register, message)
-            case Unregister():
+            case BrowserUnregister():
                 return partial(self._unregister, message)
             case Misasked(kind=kind, channel_id=channel_id, words=words):
                 self.outbox.send_answer(answers.refusal(kind, channel_id, answers.WRONG, words))
@@ -190,7 +190,7 @@ class BrowserConnection(DeviceConnection):
             return partial(self._around.offline.acknowledge, self.device, others)
         return None
 
-    async def _register(self, asked: Register) -> None:
+    async def _register(self, asked: BrowserRegister) -> None:
         await self.outbox.room()
         subscriptions = self._browsers.subscriptions
         is_granted, answer = await subscriptions.register(self.device, self._address, self._uaid, asked)
@@ -199,7 +199,7 @@ class BrowserConnection(DeviceConnection):
             self._ended.pop(asked.channel_id, None)
         self.outbox.send_answer(answer)
 
-    async def _unregister(self, asked: Unregister) -> None:
+    async def _unregister(self, asked: BrowserUnregister) -> None:
         await self.outbox.room()
         newest = self._browsers.newest(self.device)
         if isinstance(newest, BrowserConnection):

@@ -8,8 +8,7 @@ import logging
 from attrs import frozen
 
 from tocsin.protocol.browsers import browser_answers as answers
-from tocsin.protocol.browsers.browser_app import app_of
-from tocsin.protocol.browsers.browser_messages import Register, Unregister
+from tocsin.protocol.browsers.browser_messages import BrowserRegister, BrowserUnregister
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.service.tally import Asked
@@ -35,12 +34,12 @@ class BrowserSubscriptions:
     _limits: Limits
     _counters: Counters
 
-    async def register(self, device: str, address: str, uaid: str, asked: Register) -> tuple[bool, bytes]:
+    async def register(self, device: str, address: str, uaid: str, asked: BrowserRegister) -> tuple[bool, bytes]:
         """Give a browser a subscription; return whether it was given, and the answer.
 
         :param address: where the browser is, as the limits count.
         """
-        app, client_id = app_of(asked.channel_id), web_push_sender(asked.key)
+        app, client_id = asked.app, web_push_sender(asked.key)
         denied: Denial | None = None
         try:
             if self._limits.grant(address):
@@ -58,10 +57,10 @@ class BrowserSubscriptions:
         self._counters.tally.refuse(Asked.CHANNEL, name, client_id, address)
         return False, answers.refusal("register", asked.channel_id, status, words)
 
-    async def unregister(self, device: str, asked: Unregister) -> bytes:
+    async def unregister(self, device: str, asked: BrowserUnregister) -> bytes:
         """End a subscription, and what is stored for it; return the answer."""
         try:
-            names = await self._channels.revoke(device, app_of(asked.channel_id))
+            names = await self._channels.revoke(device, asked.app)
             await self._offline.end_channels(device, names)
         except StateUnavailable as failure:
             self._log_failure(failure)

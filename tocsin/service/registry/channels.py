@@ -214,7 +214,7 @@ class Channels:
             return Denial(
                 HResult.E_ACCESSDENIED, f"{live} channels of this app are open on this device; close them first"
             )
-        if is_web_push(client_id) and len(await self._store.subscriptions(device, self._now())) >= MAX_SUBSCRIPTIONS:
+        if is_web_push(client_id) and await self._store.count_subscriptions(device, self._now()) >= MAX_SUBSCRIPTIONS:
             text = f"this device has {MAX_SUBSCRIPTIONS} push subscriptions, and may have no more; end some first"
             return Denial(HResult.E_ACCESSDENIED, text)
         if self.count >= self._limit:

@@ -32,6 +32,7 @@ _ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM 
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
 _SUBSCRIPTION: Final = f"starts_with(client_id, '{WEB_PUSH}')"
+_SUBSCRIPTIONS: Final = f"device = $1 AND NOT revoked AND expires > $2 AND {_SUBSCRIPTION}"
 _ORPHANED: Final = (
     f"NOT revoked AND expires > $1 AND client_id NOT IN (SELECT client_id FROM apps) AND NOT {_SUBSCRIPTION}"  # noqa: S608 - constants
 )
@@ -159,13 +160,19 @@ class PostgresServiceStore:
 
     async def subscriptions(self, device: str, now: float) -> list[ChannelRow]:
         """Return the push subscriptions of a device that are neither revoked nor expired."""
-        return await self._channels(f"device = $1 AND NOT revoked AND expires > $2 AND {_SUBSCRIPTION}", device, now)
+        return await self._channels(_SUBSCRIPTIONS, device, now)
+
+    async def count_subscriptions(self, device: str, now: float) -> int:
+        """Count them."""
+        return int((await self._read(f"SELECT count(*) FROM channels WHERE {_SUBSCRIPTIONS}", device, now))[0][0])  # noqa: S608 - a constant
 
     async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
         """Put off the end of these channels."""
         hashes = [channel.hash for channel in channels]
         await self._database.write(
-            Statement("UPDATE channels SET expires = $2 WHERE hash = ANY($1::bytea[])", [(hashes, expires)])
+            Statement(
+                "UPDATE channels SET expires = $2 WHERE hash = ANY($1::bytea[]) AND NOT revoked", [(hashes, expires)]
+            )
         )
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:

@@ -164,8 +164,12 @@ class ServiceStore(Protocol):
         """Return the push subscriptions of a device that are neither revoked nor expired, in any order."""
         ...
 
+    async def count_subscriptions(self, device: str, now: float) -> int:
+        """Count them."""
+        ...
+
     async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
-        """Put off the end of these channels, in one transaction; those that are not there are passed over."""
+        """Put off the end of these channels, in one transaction; those that are not there, or revoked, are passed over."""
         ...
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:

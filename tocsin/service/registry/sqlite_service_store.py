@@ -64,6 +64,7 @@ _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expire
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
 _ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
 _SUBSCRIPTION = f"substr(client_id, 1, {len(WEB_PUSH)}) = '{WEB_PUSH}'"
+_SUBSCRIPTIONS = f"device = ? AND revoked = 0 AND expires > ? AND {_SUBSCRIPTION}"
 _ORPHANED = f"revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps) AND NOT {_SUBSCRIPTION}"  # noqa: S608 - constants
 _WITHOUT_CHANNELS = "device NOT IN (SELECT device FROM channels)"
 _COUNT_BY_APP = (
@@ -175,16 +176,21 @@ class SqliteServiceStore:
 
     async def subscriptions(self, device: str, now: float) -> list[ChannelRow]:
         """Return the push subscriptions of a device that are neither revoked nor expired."""
-        rows = await self._database.read(
-            f"SELECT {_CHANNEL} FROM channels WHERE device = ? AND revoked = 0 AND expires > ? AND {_SUBSCRIPTION}",  # noqa: S608 - constants
-            (device, now),
-        )
+        rows = await self._database.read(f"SELECT {_CHANNEL} FROM channels WHERE {_SUBSCRIPTIONS}", (device, now))  # noqa: S608 - constants
         return [channel_of_row(row) for row in rows]
+
+    async def count_subscriptions(self, device: str, now: float) -> int:
+        """Count them."""
+        text = f"SELECT count(*) FROM channels WHERE {_SUBSCRIPTIONS}"  # noqa: S608 - a constant
+        return int((await self._database.read(text, (device, now)))[0][0])
 
     async def prolong(self, channels: Sequence[ChannelRow], expires: float) -> None:
         """Put off the end of these channels."""
         await self._database.write(
-            ("UPDATE channels SET expires = ? WHERE hash = ?", [(expires, channel.hash) for channel in channels])
+            (
+                "UPDATE channels SET expires = ? WHERE hash = ? AND revoked = 0",
+                [(expires, channel.hash) for channel in channels],
+            )
         )
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from tocsin.protocol.service.web_push import WebPushRefusal
-from tocsin.protocol.webpush.sender import sender_key_of
+from tocsin.protocol.webpush.sender import web_push_sender
 from tocsin.protocol.webpush.vapid import VapidRefusal, VapidToken, fault_of
 from tocsin.webpush.vapid_keys import verify
 
+_ANY: Final = web_push_sender(None)
 _REMEMBERED: Final = 16_384  # a sender has one for some hours
 _LONGEST: Final = (
     1_024  # characters of what is remembered: a longer one, of which there need be none, is verified each time
@@ -37,6 +39,7 @@ class VapidTokens:
         self._origins = (origin,)
         self._now = now
         self._verified: dict[VapidToken, float] = {}  # with their ends
+        self._sender = lru_cache(_REMEMBERED)(web_push_sender)
         self.verifications = 0
         """How often a signature was looked at."""
 
@@ -47,11 +50,10 @@ class VapidTokens:
         :param said: what the sender says of itself; None where that is nothing.
         """
         if said is None:
-            return None if sender_key_of(client_id) is None else _MISSING
+            return None if client_id == _ANY else _MISSING
         if isinstance(said, VapidRefusal):
             return _wrong(said.words, "vapid_malformed")
-        key = sender_key_of(client_id)
-        if key is not None and key != said.key:
+        if client_id not in {_ANY, self._sender(said.key)}:
             return _OTHER_KEY
         ends = self._verified.get(said)
         return None if ends is not None and ends > self._now() else self._verify(said)

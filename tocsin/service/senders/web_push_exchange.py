@@ -24,7 +24,7 @@ from tocsin.service.web.bodies import BodyFault
 from tocsin.service.web.exchanges import Request
 from tocsin.service.web.headers import RawHeaders
 
-_TARGET: Final = re.compile(rf"{PUSH_PATH}([\w-]+)(?:/([0-9A-F]{{1,32}}))?", re.ASCII).fullmatch
+_TARGET: Final = re.compile(rb"%b([\w-]+)(?:/([0-9A-F]{1,32}))?" % PUSH_PATH.encode()).fullmatch
 _READ: Final = frozenset(name.encode() for name in READ)
 
 _NOT_HERE: Final = WebPushRefusal(404, f"Nothing is here: push resources look like {PUSH_PATH}...", reason="not_here")
@@ -84,11 +84,12 @@ class WebPushExchange(SenderExchange):
         if throttled is not None:
             self._refuse(refused(throttled))
             return
-        found = _TARGET(request.location()[0])
+        # Mostly as it was written by us; else it may be written otherwise, such as with a query.
+        found = _TARGET(request.target) or _TARGET(request.location()[0].encode())
         if found is None:
             self._refuse(_NOT_HERE)
             return
-        self._token, self._message = found[1], found[2] or ""
+        self._token, self._message = found[1].decode(), (found[2] or b"").decode()
         if request.method != self._allowed:
             words = f"The method must be {self._allowed} here, not {ascii(request.method)[:32]}"
             self._refuse(WebPushRefusal(405, words, reason="wrong_method"))

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from httptools import HttpParserInvalidURLError, parse_url
 
-from tocsin.service.web.headers import CLOSE, RawHeaders, status_line, write
+from tocsin.service.web.headers import CLOSE, RawHeaders, write
 from tocsin.service.web.shared_state import SharedState
 
 
@@ -99,7 +99,7 @@ class Request:
         shared = self.sender.shared
         if shared.keeps_none:
             self.sender.mark_last()
-        beginning = shared.ok if status == 200 else status_line(status) + write(shared.default_headers)
+        beginning = shared.beginnings.get(status) or shared.begin(status)
         end = b"\r\n" if self.keep_alive else CLOSE + b"\r\n"
         self.sender.answer(self, b"".join((beginning, headers, end, body if self.method != "HEAD" else b"")))
 

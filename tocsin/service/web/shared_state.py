@@ -59,8 +59,8 @@ class SharedState:
     """Whether the server is about to leave: the answers to what has come by then are the last of their connections."""
     default_headers: RawHeaders = field(factory=list)
     """The headers that every answer has; renewed each second."""
-    ok: bytes = b""
-    """How every answer with 200 begins, with these headers."""
+    beginnings: dict[int, bytes] = field(factory=dict)
+    """How answers begin that have these headers, by the status."""
     heads: memoryview = field(factory=lambda: memoryview(bytearray(MOST)))
     """What HTTP is read into."""
     buffer: memoryview = field(factory=lambda: memoryview(bytearray(CHUNK)))
@@ -69,7 +69,12 @@ class SharedState:
     def renew_date(self) -> None:
         """Let answers say that it is now."""
         self.default_headers = [(b"date", formatdate(usegmt=True).encode())]
-        self.ok = status_line(200) + write(self.default_headers)
+        self.beginnings.clear()
+
+    def begin(self, status: int) -> bytes:
+        """Return how answers with a status begin, and remember it."""
+        beginning = self.beginnings[status] = status_line(status) + write(self.default_headers)
+        return beginning
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task that is waited for, and then cancelled, when the server leaves."""

@@ -1,0 +1,189 @@
+"""The distributor on a bus of its own, over a platform whose push service the test plays."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from dbus_fast import Variant
+
+from tests.agent.unifiedpush.served import CHAT, served, until_owned
+from tests.e2e.desktops.bus import session_bus
+from tocsin.agent.unifiedpush import distributor as module
+from tocsin.protocol import messages as m
+from tocsin.protocol.errors import NotFound
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.unifiedpush.connector_registration import ConnectorRegistration, Phase
+from tocsin.protocol.unifiedpush.names import DISTRIBUTOR, DISTRIBUTOR_PATH
+from tocsin.protocol.webpush.base64url import encode
+
+pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs dbus-daemon")
+
+KEY, OTHER_KEY = b"\x04" + bytes(64), b"\x04" + bytes([1] * 64)
+SUCCESS = {"success": "REGISTRATION_SUCCEEDED"}
+
+
+def failed(reason: str) -> dict[str, str]:
+    """Return the answer to a registration that is refused."""
+    return {"success": "REGISTRATION_FAILED", "reason": reason}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Sockets and SQLite: on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+async def address(tmp_path: Path) -> AsyncIterator[str]:
+    """Run a bus."""
+    async with session_bus(tmp_path) as found:
+        yield found
+
+
+async def test_both_versions_are_described(tmp_path: Path, address: str) -> None:
+    """By which a connector chooses the second one."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        described = await s.bus.introspect(DISTRIBUTOR, DISTRIBUTOR_PATH)
+        found = {
+            each.name: {method.name: (method.in_signature, method.out_signature) for method in each.methods}
+            for each in described.interfaces
+        }
+        assert found == {
+            "org.unifiedpush.Distributor1": {"Register": ("sss", "ss"), "Unregister": ("s", "")},
+            "org.unifiedpush.Distributor2": {"Register": ("a{sv}", "a{sv}"), "Unregister": ("a{sv}", "a{sv}")},
+        }
+
+
+async def test_two_calls_at_once_are_one_registration(tmp_path: Path, address: str) -> None:
+    """Both are answered when there is an endpoint, which the app is told before."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        answers: list[Any] = []
+
+        async def register() -> None:
+            answers.append(await s.register())
+            assert s.heard
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(register)
+            tasks.start_soon(register)
+            request = await s.platform.service.grant()
+        assert (request.app, request.remote_id) == (s.store.rows["t"].app, "webpush:")
+        assert answers == [SUCCESS, SUCCESS]
+        assert [each.member for each in s.heard[:1]] == ["NewEndpoint"]
+        assert len(s.distributor.report()["registrations"]) == 1
+
+
+@pytest.mark.parametrize(("reachable", "reason"), [(False, "NETWORK"), (True, "INTERNAL_ERROR")])
+async def test_an_app_does_not_wait_for_the_network(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch, reachable: bool, reason: str
+) -> None:
+    """It is told to try again, and nothing is kept of it."""
+    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
+    async with served(tmp_path, address, reachable=reachable) as s:
+        await until_owned(s)
+        assert await s.register() == failed(reason)
+        while s.distributor.report()["registrations"]:  # noqa: ASYNC110  # it ends in its own time
+            await anyio.sleep(0.005)
+        assert s.store.rows == {}
+
+
+async def test_a_known_endpoint_needs_no_network(tmp_path: Path, address: str) -> None:
+    """After a restart an app reads what it knows, also where the push service is away."""
+    row = ConnectorRegistration("t", CHAT, 2, "", None, 9e8, Phase.REGISTERED, "http://push.test/p/c1")
+    async with served(tmp_path, address, reachable=False, rows=(row,)) as s:
+        await until_owned(s)
+        assert await s.register() == SUCCESS
+        assert s.heard[0].body[0]["endpoint"].value == "http://push.test/p/c1"
+
+
+async def test_a_service_that_gives_no_endpoints_asks_for_a_person(tmp_path: Path, address: str) -> None:
+    """As one that is too old to know Web Push."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        answers: list[Any] = []
+
+        async def register() -> None:
+            answers.append(await s.register())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(register)
+            request = await s.platform.service.expect(m.RequestChannel)
+            refused = m.ChannelRefused(request.request, int(HResult.WPN_E_INVALID_APP), "no such app", None)
+            await s.platform.service.send(refused)
+        assert answers == [failed("ACTION_REQUIRED")]
+
+
+async def test_there_is_room_for_so_many(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One more is refused, which the log says once, and has room when one has gone."""
+    monkeypatch.setattr(module, "MAX_REGISTRATIONS", 1)
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        await s.registered()
+        assert await s.register("another") == await s.register("a third") == failed("ACTION_REQUIRED")
+        assert len([each for each in caplog.records if "registrations are kept" in each.getMessage()]) == 1
+        assert await s.ask("Unregister", "s", ["t"], 1) == []
+        revoke = await s.platform.service.expect(m.RevokeChannels)
+        await s.platform.service.send(m.ChannelsRevoked(revoke.request, ("c1",)))
+        while s.distributor.report()["registrations"]:  # noqa: ASYNC110  # it ends in its own time
+            await anyio.sleep(0.005)
+        await s.registered("another", "c2")
+        assert list(s.store.rows) == ["another"]
+
+
+async def test_another_key_is_another_endpoint(tmp_path: Path, address: str) -> None:
+    """The one before is revoked first; version 1 has no keys, and changes none."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        service = s.platform.service
+        answers: list[Any] = []
+
+        async def register(key: bytes) -> None:
+            answers.append(await s.register(key=key))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(register, KEY)
+            assert (await service.grant()).remote_id == f"webpush:{encode(KEY)}"
+        assert await s.ask("Register", "sss", [CHAT, "t", ""], 1) == ["REGISTRATION_SUCCEEDED", ""]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(register, OTHER_KEY)
+            revoke = await service.expect(m.RevokeChannels)
+            await service.send(m.ChannelsRevoked(revoke.request, ("c1",)))
+            assert (await service.grant("c2")).remote_id == f"webpush:{encode(OTHER_KEY)}"
+        assert answers == [SUCCESS, SUCCESS]
+        assert s.store.rows["t"].key == OTHER_KEY
+        assert [each.member for each in s.heard] == ["NewEndpoint"] * 3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("Register", "sss", ["no name", "t", ""], 1),
+        ("Register", "sss", [CHAT, "", ""], 1),
+        ("Register", "a{sv}", [{}], 2),
+        ("Unregister", "a{sv}", [{"token": Variant("u", 1)}], 2),
+        ("Unregister", "s", ["x" * 101], 1),
+    ],
+)
+async def test_malformed_calls_are_errors(tmp_path: Path, address: str, call: tuple[str, str, list[Any], int]) -> None:
+    """For whom has written the app."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        assert await s.ask(*call) == "org.freedesktop.DBus.Error.InvalidArgs"
+
+
+async def test_what_is_not_registered_is_unregistered_already(tmp_path: Path, address: str) -> None:
+    """No word is lost on it."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        assert await s.ask("Unregister", "a{sv}", [{"token": Variant("s", "t")}]) == {}
+        with pytest.raises(NotFound, match="tocsin status"):
+            await s.distributor.remove("unifiedpush:org.example.Chat:0")
