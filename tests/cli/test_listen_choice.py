@@ -85,6 +85,7 @@ def test_a_choice_that_is_none_is_refused(words: list[str], sentence: str) -> No
         (["--exec", "'"], 2, 'argument --exec: "\'" is no command: No closing quotation'),
         (["--exec", " "], 2, "argument --exec: a command has a program, and this one is empty"),
         (["--exec", "no-such-program -x"], 1, "--exec: there is no program 'no-such-program' that may be run"),
+        (["--web-push", "--type", "toast"], 1, "what comes by Web Push is raw: leave --type out, or give --type raw"),
         (["--timeout", "0"], 2, "argument --timeout: seconds above 0, 1,000,000,000 at most, not '0'"),
         (["--timeout", "soon"], 2, "argument --timeout: seconds above 0, 1,000,000,000 at most, not 'soon'"),
     ],

@@ -38,7 +38,7 @@ def send(*words: str) -> tuple[int, str, str]:
 
 def test_a_key_is_made_once(tmp_path: Path) -> None:
     """Its file is for its user alone; a second key does not take its place, for subscribers would be lost."""
-    file = tmp_path / "keys" / "vapid.pem"
+    file = tmp_path / "vapid.pem"
     code, output, errors = call("webpush", "keys", "--out", str(file))
     assert (code, output.strip()) == (0, base64url.encode(read_key(file).public_key))
     assert errors == f"tocsin webpush: the private key is in '{file}'; keep it from others\n"
@@ -68,7 +68,8 @@ def test_a_key_is_told_to_scripts(tmp_path: Path) -> None:
     [
         (["--show", "missing.pem"], "cannot be read: No such file"),
         (["--show", "text"], "a VAPID key as text is base64url of 32 bytes"),
-        (["--out", "text/vapid.pem"], "the key 'text/vapid.pem' cannot be written: "),
+        (["--out", "text/vapid.pem"], "there is no folder 'text'"),
+        (["--out", "nowhere/vapid.pem"], "there is no folder 'nowhere'"),
         (["--out", "text"], "there is a file 'text'"),
     ],
 )
@@ -178,6 +179,7 @@ def test_what_may_pass_is_tried_again(service: PushServer) -> None:
         (["ftp.json", "x", *WHO], "the endpoint of a subscription begins with"),
         (["[.json", "x", *WHO], "the endpoint of a subscription begins with"),
         (["-", *WHO], "the message cannot be: give it as BODY"),
+        (["subscription.json", "x", "--subject", "mailto:a@b"], "a subject goes with a key"),
         (["subscription.json", "x", "--key", "vapid.pem"], "say how the push service's operator reaches you"),
         (
             ["subscription.json", "x", "--key", "missing", "--subject", "mailto:a@b"],

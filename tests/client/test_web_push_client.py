@@ -98,11 +98,12 @@ class TestRequest:
         assert [post.plaintext for post in service.requests] == [b"0", b"1", b"2"]
 
     async def test_a_sender_without_a_key_does_not_say_who_it_is(self) -> None:
-        """And is told what it lacks."""
+        """And is told what it lacks; another attempt would change nothing."""
         async with pushing(key=None) as (client, service):
-            service.answers += [refusal(401)] * 2
+            service.answers.append(refusal(401))
             with pytest.raises(tocsin.SenderNotAllowed, match="give the VAPID key"):
                 await client.send(SUBSCRIPTION, b"x")
+            assert len(service.requests) == 1
         assert "Authorization" not in service.requests[0].headers
 
     @pytest.mark.parametrize(

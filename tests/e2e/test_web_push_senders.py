@@ -140,7 +140,7 @@ def pushes_of(library: Library) -> list[Push]:
             pushes.append(Push("ours", KEY, coding, text_of(size)))
         pushes.append(Push("ours", KEY, coding, text_of(largest + 1), *library.beyond))
         pushes.append(Push("ours", OTHER, coding, status=403, words="another than the subscription was made for"))
-        pushes.append(Push("gone", KEY, coding, status=410, words="forget it"))
+        pushes.append(Push("gone", KEY, coding, status=410, words="was ended"))
         if library.anonymous:
             pushes.append(Push("ours", None, coding, status=401, words="one application server alone"))
     return pushes

@@ -26,7 +26,7 @@ from tocsin.cli.render import JsonLines, Readable, show_click
 from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import refuse, show
 from tocsin.collector import collect_rarely
-from tocsin.protocol.errors import PlatformUnavailable, TimedOut
+from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, TimedOut
 from tocsin.protocol.values import NotificationType
 from tocsin.shell.console import ConsoleDesktop
 from tocsin.shell.typed_lines import typed_lines
@@ -96,6 +96,8 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Listen until interrupted, or until the wanted number of payloads has come."""
     output = JsonLines() if arguments.json else Readable()
+    if arguments.web_push is not None and set(arguments.types) - {NotificationType.RAW}:
+        raise InvalidArgument("what comes by Web Push is raw: leave --type out, or give --type raw")
     command = None
     if arguments.command is not None:
         command = PayloadCommand(arguments.command, _ERRORS if arguments.json else None)

@@ -79,7 +79,7 @@ def add_parser(verbs: Any) -> None:
     words = "be a twin of WNS for tests on this machine: known credentials, a device, and control below /_tocsin/"
     parser.add_argument("--dev", action="store_true", help=words)
     config = os.environ.get("TOCSIN_CONFIG") or None
-    add_service_options(parser, config, "TOCSIN_CONFIG", described())
+    add_service_options(parser, config, "TOCSIN_CONFIG", described(options=True))
 
 
 def run(arguments: argparse.Namespace) -> int:

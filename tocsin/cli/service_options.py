@@ -19,7 +19,7 @@ _GROUPS = (
     ("what keeps its state, and other nodes over that", "engine|link|link_address"),
     ("TLS", "tls_cert|tls_key|dev_tls|insecure"),
     ("how devices are rung that have no agent connected", "hub.*|client_.*|token_url"),
-    ("behaviour", "strict_wns|metrics_token|page|page_token"),
+    ("behaviour", "web_push|browsers|strict_wns|metrics_token|page|page_token"),
     ("limits of numbers and sizes", "max_.*|device_window|.*_backlog"),
     ("limits of time", ".*_timeout|drain_delay|ping_interval|ring_time"),
     ("limits of rates", ".*_(rate|burst)"),

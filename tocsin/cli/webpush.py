@@ -115,6 +115,8 @@ def _made(path: Path) -> Any:
     """
     from tocsin.webpush.vapid_keys import VapidKey  # noqa: PLC0415  # as above
 
+    if not path.parent.is_dir():
+        raise InvalidArgument(f"there is no folder {quoted(str(path.parent))} for the key")
     key = VapidKey.generate()
     content = key.pem().encode()
     try:
@@ -185,6 +187,8 @@ def _client(arguments: argparse.Namespace, subscription: PushSubscription) -> We
         raise InvalidArgument(
             "say how the push service's operator reaches you: --subject mailto:ops@app.example, or a page with https://"
         )
+    if arguments.subject is not None and arguments.key is None:
+        raise InvalidArgument("a subject goes with a key: without --key nothing says who sends")
     try:
         host = urlsplit(subscription.endpoint).hostname
     except ValueError:

@@ -133,7 +133,8 @@ class WebPushClient(SendingClient[_ToSubscription]):
         to = PushSubscription.of(subscription)
         place = check_endpoint(to.endpoint, self._hosts)
         message = build_message(to, body, ttl=ttl, urgency=urgency, topic=topic, coding=coding)
-        sending = _ToSubscription(message=message, audience=_origin(place))
+        # Without a key another token can be no better.
+        sending = _ToSubscription(message=message, audience=_origin(place), renewed=self._key is None)
         result = await self._send(sending)
         location, granted = sending.headers.get("location"), sending.headers.get("ttl", "")
         return WebPushResult(

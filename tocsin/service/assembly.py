@@ -70,6 +70,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
         return {
             **devices.gauges(),
             "channels": channels.count,
+            "subscriptions": channels.subscriptions,
             "kept": known.offline.kept,
             "store_fails": int(known.fault is not None),
             "tasks": len(asyncio.all_tasks(loop)),

@@ -107,7 +107,8 @@ async def open_known(
         if node is not None and follower is not None:
             registrations.is_current = node.follow_with(follower)
         tokens = await AccessTokens.load(store, registrations, now)
-        channels = Channels(store, registrations, url, now, settings.max_channels)
+        subscribes = settings.web_push or settings.browsers
+        channels = Channels(store, registrations, url, now, settings.max_channels, subscribes=subscribes)
         await (channels.prune() if shared is None else channels.recount())
         if node is None:
             offline: OfflineQueues = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)

@@ -14,7 +14,7 @@ from tocsin.protocol.platform.conditions import AppSettings, Gate, HostState, ju
 from tocsin.protocol.platform.payload_outlook import USUAL_PRIORITIES, Outlook, Passing, payload_outlook
 from tocsin.protocol.platform.power import Passage, Power, passage
 from tocsin.protocol.service.wns import _DEFAULTS
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import WNS_TYPES, NotificationType
 
 RAW, TOAST, TILE, BADGE = NotificationType.RAW, NotificationType.TOAST, NotificationType.TILE, NotificationType.BADGE
 ON, USED_UP = AppSettings(), AppSettings(within_budget=False)
@@ -71,7 +71,7 @@ def test_each_gate_stops_what_it_is_for(  # noqa: PLR0917  # a table
     assert stop.why in outlook.meets
 
 
-@pytest.mark.parametrize("kind", NotificationType)
+@pytest.mark.parametrize("kind", WNS_TYPES)
 def test_where_all_is_well_a_payload_goes_through(kind: NotificationType) -> None:
     """With the usual priority of its type, which is that of WNS."""
     assert look(kind=kind).meets == "it goes through all gates"

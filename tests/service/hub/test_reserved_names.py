@@ -10,8 +10,9 @@ from starlette.types import ASGIApp
 from tests.service.world import open_world
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.service.layer import Layer
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.routing import OtherRoutes
-from tocsin.service.url_paths import CHANNEL_PATH, RESERVED
+from tocsin.service.url_paths import CHANNEL_PATH, PUSH_PATH, RESERVED
 
 
 async def test_no_hub_is_called_as_a_path_of_the_service_begins(tmp_path: Path) -> None:
@@ -24,9 +25,12 @@ async def test_no_hub_is_called_as_a_path_of_the_service_begins(tmp_path: Path) 
             found.append(app)
             return app
 
-    async with open_world(tmp_path, layer=Keeping()) as world:
+    async with open_world(tmp_path, ServiceSettings(browsers=True), layer=Keeping()) as world:
         first = {route.path.split("/")[1] for route in found[0].routes}
-        first = {piece for piece in first if piece and piece[0].isalnum()} | {CHANNEL_PATH.strip("/")}
+        first = {piece for piece in first if piece and piece[0].isalnum()} | {
+            CHANNEL_PATH.strip("/"),
+            PUSH_PATH.strip("/"),
+        }
         assert first == RESERVED
         for name in RESERVED:
             with pytest.raises(InvalidArgument, match="path of the service"):

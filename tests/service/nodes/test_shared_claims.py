@@ -275,7 +275,7 @@ async def test_a_queue_that_becomes_stale_while_it_is_read_is_read_again(
     world.here.queues.stale([DEVICE])
     asked = len(world.here.road.asked)
     reads: list[bool] = []
-    monkeypatch.setattr(world.here.devices, "look", lambda _: reads.append(len(world.here.road.asked) > asked))
+    monkeypatch.setattr(world.here.devices._here, "look", lambda _: reads.append(len(world.here.road.asked) > asked))
     gate.open.set()
     await settle()
     assert reads == [True], "it is told to look once it has been read again"

@@ -161,10 +161,10 @@ class MemoryServiceStore:
                 kept = self._channels[channel.hash]
                 self._channels[channel.hash] = evolve(kept, revoked=True, expires=min(kept.expires, now))
 
-    async def count_channels(self) -> int:
-        """Count the channels that are kept, ended ones included."""
+    async def count_channels(self) -> tuple[int, int]:
+        """Count the channels that are kept, ended ones included, and those of them that are push subscriptions."""
         await checkpoint()
-        return len(self._channels)
+        return len(self._channels), sum(is_web_push(each.client_id) for each in self._channels.values())
 
     async def prune_channels(self, before: float) -> None:
         """Forget the channels that expired before that time."""

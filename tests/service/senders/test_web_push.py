@@ -13,18 +13,19 @@ import pytest
 from attrs import frozen
 from websockets.asyncio.client import connect
 
-from tests.service.world import KEY, OTHER_KEY, Answer, Device, World, dial, open_world
+from tests.service.world import KEY, OTHER_KEY, Answer, Device, World, dial, exchange, open_world
 from tocsin.protocol.messages import (
     ChannelGranted,
     ChannelRefused,
     ChannelsRevoked,
+    Payload,
     RequestChannel,
     RevokeChannels,
 )
 from tocsin.protocol.service.web_push import MAX_BODY
 from tocsin.protocol.values import SUBSCRIPTION_LIFETIME, NotificationType
 from tocsin.protocol.webpush.base64url import encode
-from tocsin.protocol.webpush.envelope import Envelope
+from tocsin.protocol.webpush.envelope import EMPTY, Envelope
 from tocsin.protocol.webpush.message_headers import LONGEST_TTL
 from tocsin.protocol.webpush.sender import web_push_sender
 from tocsin.protocol.webpush.vapid import claims
@@ -164,7 +165,7 @@ async def test_what_is_wrong_is_refused_in_words(
 
 
 async def test_other_methods_and_places_are_told_what_is_right(tmp_path: Path) -> None:
-    """405 with what is allowed, 404 for what is nowhere, 411 for a body without a length."""
+    """405 with what is allowed, 404 for what is nowhere, 411 for a body that comes in pieces."""
     async with pushing(tmp_path) as pushed:
         answer = await pushed.post(method="GET")
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
@@ -180,6 +181,28 @@ async def test_other_methods_and_places_are_told_what_is_right(tmp_path: Path) -
             pushed.granted.uri, data=in_pieces(), headers={"TTL": "1", "Content-Encoding": "aes128gcm"}
         ) as response:
             assert response.status == 411
+
+
+async def test_a_post_without_a_body_need_not_say_so(tmp_path: Path) -> None:
+    """As curl sends it: it is an empty push."""
+    async with pushing(tmp_path) as pushed:
+        path = urlsplit(pushed.granted.uri).path
+        request = f"POST {path} HTTP/1.1\r\nHost: h\r\nTTL: 60\r\n\r\n".encode()
+        ((status, headers, _),) = await exchange(pushed.world.service, request)
+        assert (status, headers["ttl"]) == (201, "60")
+        async with there(pushed) as device:
+            assert (await device.acknowledge()).body == EMPTY
+
+
+async def test_now_or_never_is_not_sent_again_for_want_of_an_acknowledgement(tmp_path: Path) -> None:
+    """The device has been sent it, and with another attempt it might come twice; one that may wait does wait."""
+    settings = ServiceSettings(acknowledge_timeout=1)
+    async with pushing(tmp_path, settings=settings) as pushed, there(pushed) as device:
+        answer = await pushed.post(headers={"TTL": "0"})
+        assert (answer.status, "has not acknowledged it" in answer.text) == (201, True)
+        await device.receive(Payload)
+        answer = await pushed.post(headers={"TTL": "60"})
+        assert (answer.status, answer.text) == (201, "")
 
 
 async def test_a_sender_of_wns_has_nothing_to_say_there_nor_one_of_web_push_on_a_channel(tmp_path: Path) -> None:
@@ -285,6 +308,33 @@ async def test_a_device_may_have_so_many_subscriptions(tmp_path: Path, monkeypat
             assert "3 push subscriptions" in (await device.receive(ChannelRefused)).text
         async with there(pushed, OTHER_KEY) as device:
             await device.channel(ANY, app="d")
+
+
+async def test_strangers_leave_room_for_the_channels_of_apps(tmp_path: Path) -> None:
+    """Push subscriptions have half of the places at most, whatever device asks for them."""
+    async with pushing(tmp_path, settings=ServiceSettings(max_channels=4)) as pushed:
+        async with there(pushed, OTHER_KEY) as device:
+            await device.channel(ANY, app="b")
+            await device.send(RequestChannel(2, "c", ANY, ""))
+            assert "2 push subscriptions" in (await device.receive(ChannelRefused)).text
+            await device.channel(pushed.world.app.remote_id)
+        async with there(pushed) as device:
+            assert (await device.channel(ANY, known_uri=pushed.granted.uri)).uri == pushed.granted.uri
+
+
+async def test_an_operator_may_give_no_subscriptions(tmp_path: Path) -> None:
+    """It is said in words; those that there are stay good."""
+    async with pushing(tmp_path) as pushed:
+        endpoint = pushed.granted.uri.removeprefix(pushed.world.service.url)
+    async with open_world(tmp_path, ServiceSettings(web_push=False)) as world:
+        async with dial(world.service) as device:
+            await device.greet()
+            await device.send(RequestChannel(2, "app", ANY, ""))
+            refused = await device.receive(ChannelRefused)
+            assert "switched web_push off" in refused.text
+        headers = {"TTL": "60", "Content-Encoding": "aes128gcm"}
+        async with world.http.post(f"{world.service.url}{endpoint}", data=BODY, headers=headers) as response:
+            assert response.status == 201
 
 
 # Who sends

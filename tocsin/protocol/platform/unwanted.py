@@ -12,7 +12,7 @@ from typing import Final
 from attrs import frozen
 
 from tocsin.protocol.platform.conditions import AppSettings, HostState
-from tocsin.protocol.values import DropReason, NotificationType
+from tocsin.protocol.values import WNS_TYPES, DropReason, NotificationType
 
 MAX_NAMES: Final = 256
 """Names of apps that one device may give at a time; a service closes the connection of a device that gives more."""
@@ -55,7 +55,7 @@ class Unwanted:
     def fault(self) -> str:
         """Say what is wrong with one that is too long; nothing for one that is within its bounds."""
         count, size = len([*self.names]), _size(self.names)
-        if count <= MAX_NAMES and size <= MAX_NAMES_BYTES and len(self.types) <= len(NotificationType):
+        if count <= MAX_NAMES and size <= MAX_NAMES_BYTES and len(self.types) <= len(WNS_TYPES):
             return ""
         return (
             f"{count} names of apps with {size} bytes are unwanted, and {len(self.types)} types: at most {MAX_NAMES}"

@@ -104,9 +104,9 @@ def read_push(headers: Mapping[str, str]) -> PushRequest | WebPushRefusal:  # no
 
 
 def _length(headers: Mapping[str, str]) -> int | WebPushRefusal:
-    """Read how long the body is, or refuse with 411 or 413."""
-    value = headers.get("content-length")
-    if value is None or "transfer-encoding" in headers:
+    """Read how long the body is, or refuse with 411 or 413; a request that does not say has none (RFC 9112 section 6.3)."""
+    value = headers.get("content-length", "0")
+    if "transfer-encoding" in headers:
         return WebPushRefusal(411, "Send the body whole, with its Content-Length", reason="no_length")
     if not _DIGITS.fullmatch(value):
         return _wrong("content_length", f"Content-Length must be the number of bytes of the body, not {_shown(value)}")

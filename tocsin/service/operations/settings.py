@@ -185,6 +185,9 @@ class ServiceSettings:
         secret=True,
         option=False,
     )
+    web_push: bool = setting(
+        default=True, meaning="give devices push subscriptions, for apps that need not be registered"
+    )
     browsers: bool = setting(
         default=False, meaning="let Firefox, and KDE's distributor, have this service as their push server"
     )

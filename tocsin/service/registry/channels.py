@@ -67,20 +67,27 @@ class Channels:
     Methods that go to the store raise ``StateUnavailable`` where it cannot be used.
 
     :param base_url: what channel URIs begin with, without a slash at its end.
-    :param limit: channels that are kept at most, those that ended lately included.
+    :param limit: channels that are kept at most, those that ended lately included; push subscriptions have half of these places at
+        most, since strangers may ask for them.
+    :param subscribes: whether there are new push subscriptions.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it goes by
         self,
         store: ServiceStore,
         registrations: Apps,
         base_url: str,
         now: Callable[[], float],
         limit: int = 1_000_000,
+        *,
+        subscribes: bool = True,
     ) -> None:
         self._limit = limit
+        self._subscribes = subscribes
         self.count = 0
         """Channels that are kept; right once :meth:`prune` or :meth:`recount` has been called."""
+        self.subscriptions = 0
+        """Those of them that are push subscriptions."""
         self._store = store
         self._registrations = registrations
         self._prefix = f"{base_url}{CHANNEL_PATH}?"
@@ -103,7 +110,7 @@ class Channels:
 
     async def recount(self) -> None:
         """Count what is kept, also by other nodes, and find the channels whose apps were removed, perhaps while we were off."""
-        self.count = await self._store.count_channels()
+        self.count, self.subscriptions = await self._store.count_channels()
         self._orphaned |= await self._store.orphaned_devices(self._now())
 
     def forget_known(self, hashes: Iterable[bytes] | None = None) -> None:
@@ -214,9 +221,9 @@ class Channels:
             return Denial(
                 HResult.E_ACCESSDENIED, f"{live} channels of this app are open on this device; close them first"
             )
-        if is_web_push(client_id) and await self._store.count_subscriptions(device, self._now()) >= MAX_SUBSCRIPTIONS:
-            text = f"this device has {MAX_SUBSCRIPTIONS} push subscriptions, and may have no more; end some first"
-            return Denial(HResult.E_ACCESSDENIED, text)
+        denied = await self._deny_subscription(device) if is_web_push(client_id) else None
+        if denied is not None:
+            return denied
         if self.count >= self._limit:
             await self.prune()
             if self.count >= self._limit:
@@ -240,10 +247,26 @@ class Channels:
             raise
         self._in_doubt.clear()
         self.count += 1
+        self.subscriptions += is_web_push(client_id)
         if self._forgotten == before:  # else another node may have revoked it already
             self._cache(channel)
         uri = f"{self._push_prefix}{token}" if is_web_push(client_id) else f"{self._prefix}token={token}"
         return Grant(name, uri, expires)
+
+    async def _deny_subscription(self, device: str) -> Denial | None:
+        """Return why a device gets no more push subscriptions; None where it may have one."""
+        if not self._subscribes:
+            text = "this service gives no push subscriptions: its operator has switched web_push off"
+            return Denial(HResult.E_ACCESSDENIED, text)
+        if await self._store.count_subscriptions(device, self._now()) >= MAX_SUBSCRIPTIONS:
+            text = f"this device has {MAX_SUBSCRIPTIONS} push subscriptions, and may have no more; end some first"
+            return Denial(HResult.E_ACCESSDENIED, text)
+        if self.subscriptions >= max(self._limit // 2, 1):
+            await self.prune()
+            if self.subscriptions >= max(self._limit // 2, 1):
+                text = f"the service keeps {self.subscriptions} push subscriptions, and no more"
+                return Denial(HResult.WNP_E_BIND_USER_BUSY, text)
+        return None
 
     async def revoke(self, device: str, app: str) -> tuple[str, ...]:
         """Revoke all channels of an app on a device, and return their names."""

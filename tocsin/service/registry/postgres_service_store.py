@@ -220,9 +220,11 @@ class PostgresServiceStore:
         text = "UPDATE channels SET revoked = true, expires = least(expires, $2) WHERE hash = ANY($1::bytea[])"
         await self._database.write(Statement(text, [(hashes, now)]))
 
-    async def count_channels(self) -> int:
-        """Count the channels that are kept, ended ones included."""
-        return int((await self._read("SELECT count(*) FROM channels"))[0][0])
+    async def count_channels(self) -> tuple[int, int]:
+        """Count the channels that are kept, ended ones included, and those of them that are push subscriptions."""
+        sql = f"SELECT count(*), count(*) FILTER (WHERE {_SUBSCRIPTION}) FROM channels"  # noqa: S608 - a constant
+        ((channels, subscriptions),) = await self._read(sql)
+        return channels, subscriptions
 
     async def prune_channels(self, before: float) -> None:
         """Forget the channels that expired before that time."""

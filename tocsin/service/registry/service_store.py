@@ -211,8 +211,8 @@ class ServiceStore(Protocol):
         """
         ...
 
-    async def count_channels(self) -> int:
-        """Count the channels that are kept, ended ones included."""
+    async def count_channels(self) -> tuple[int, int]:
+        """Count the channels that are kept, ended ones included, and those of them that are push subscriptions."""
         ...
 
     async def prune_channels(self, before: float) -> None:

@@ -250,9 +250,11 @@ class SqliteServiceStore:
         text = "UPDATE channels SET revoked = 1, expires = min(expires, ?) WHERE hash = ?"
         await self._database.write((text, [(now, channel.hash) for channel in channels]))
 
-    async def count_channels(self) -> int:
-        """Count the channels that are kept, ended ones included."""
-        return int((await self._database.read("SELECT count(*) FROM channels"))[0][0])
+    async def count_channels(self) -> tuple[int, int]:
+        """Count the channels that are kept, ended ones included, and those of them that are push subscriptions."""
+        sql = f"SELECT count(*), count(*) FILTER (WHERE {_SUBSCRIPTION}) FROM channels"  # noqa: S608 - a constant
+        ((channels, subscriptions),) = await self._database.read(sql)
+        return channels, subscriptions
 
     async def prune_channels(self, before: float) -> None:
         """Forget the channels that expired before that time."""

@@ -45,6 +45,12 @@ DROPPED: Final = {
 }
 """Said with 201 where a message was accepted that reaches no app: its sender wanted no other attempt."""
 
+UNTOLD: Final = {
+    RefusalKind.NOT_ACKNOWLEDGED: "Sent to the device, which has not acknowledged it in time; TTL is 0",
+    RefusalKind.DEVICE_SUSPENDED: "Sent to a device that cannot store messages just now; TTL is 0",
+}
+"""Said with 201 where the device may have it or not, and it is now or never: sent again it might come twice."""
+
 _FOR_STATUS: Final = {401: "WWW-Authenticate: vapid\r\n"}
 
 

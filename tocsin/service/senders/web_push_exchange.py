@@ -18,7 +18,7 @@ from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.senders.judged_heads import KnownHeads
 from tocsin.service.senders.sender_exchange import ExchangeContext, SenderExchange
 from tocsin.service.senders.vapid_tokens import VapidTokens
-from tocsin.service.senders.web_push_answers import DROPPED, NO_ROOM, refused, write_accepted, write_refusal
+from tocsin.service.senders.web_push_answers import DROPPED, NO_ROOM, UNTOLD, refused, write_accepted, write_refusal
 from tocsin.service.url_paths import PUSH_PATH
 from tocsin.service.web.bodies import BodyFault
 from tocsin.service.web.exchanges import Request
@@ -152,7 +152,11 @@ class WebPushExchange(SenderExchange):
 
     def _tell(self, result: PushResult | Refusal) -> None:
         if isinstance(result, Refusal):
-            self._refuse(refused(result))
+            never = self._notification is not None and not self._notification.ttl
+            if never and result.kind in UNTOLD:
+                self._accept(UNTOLD[result.kind])
+            else:
+                self._refuse(refused(result))
         elif result is PushResult.NO_ROOM:
             self._refuse(NO_ROOM)
         else:
