@@ -121,3 +121,18 @@ async def test_a_platform_without_cryptography_says_so(tmp_path: Path, monkeypat
             await manager.create_web_push_subscription()
     async with read_sqlite(tmp_path / "platform.db") as store:
         assert (await store.channels(), await store.value("push_seed")) == ([], None)
+
+
+async def test_a_device_with_subscriptions_does_not_begin_without_cryptography(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says once what to install, and takes nothing in; with that it goes on as before."""
+    async with tocsin.embedded("contoso.mail", tmp_path, sensors=()) as manager:
+        subscription = await manager.create_web_push_subscription()
+    with monkeypatch.context() as patch:
+        patch.setattr("tocsin.actors.lifecycle.refusal_words", lambda: "Web Push needs cryptography: pip install")
+        with pytest.raises(tocsin.NotSupported, match="has push subscriptions: Web Push needs cryptography"):
+            async with tocsin.embedded("contoso.mail", tmp_path, sensors=()):
+                pass
+    async with tocsin.embedded("contoso.mail", tmp_path, sensors=()) as manager:
+        assert (await manager.create_web_push_subscription()).as_json() == subscription.as_json()

@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.connection_mailbox import ConnectionMailbox
+from tocsin.actors.push_messages import SEED_KEY, refusal_words
 from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform
 from tocsin.host.promises import HostParts
@@ -19,6 +20,7 @@ from tocsin.persistence.sqlite_shell_store import open_sqlite_shell
 from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
+from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.shell.desktop import Desktop
 from tocsin.shell.pictures import PicturePolicy
@@ -58,12 +60,14 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     :param pictures: folders whose pictures toasts may show.
     :param host: what tells of the machine, and of its policy; None: only apps do.
 
+    :raises NotSupported: the device has push subscriptions, and what they need is not installed.
     :raises StateUnavailable: the database in the folder cannot be used.
     """
     async with (
         open_sqlite(state / "platform.db") as store,
         _shell_parts(state, desktop, PicturePolicy(pictures), opens_links=opens_links) as shell,
     ):
+        await _check_installed(store)
         policy = retries or RetryPolicy()
         platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell, host=host)
         store.watch(platform.note_fault)
@@ -95,6 +99,13 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
             finally:
                 tasks.cancel_scope.cancel()
                 platform.abandon()
+
+
+async def _check_installed(store: Store) -> None:
+    """Refuse to begin without what messages of Web Push are opened by: they would be acknowledged, and lost to their apps."""
+    words = "" if await store.value(SEED_KEY) is None else refusal_words()
+    if words:
+        raise NotSupported(f"this device has push subscriptions: {words}")
 
 
 @asynccontextmanager

@@ -107,7 +107,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param host: what tells of the machine, and of its policy; by default the policy files of this machine.
     :param unifiedpush: whether apps of the desktop may register over the session bus, as with a distributor of UnifiedPush.
     :raises InvalidArgument: the URL is none.
-    :raises NotSupported: the service that was to run here is not installed.
+    :raises NotSupported: the service that was to run here is not installed, or what the push subscriptions of this device need is not.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
         version.
     :raises PlatformUnavailable: another agent serves on the socket, or it cannot be made, or the port is in use.

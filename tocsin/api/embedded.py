@@ -85,7 +85,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :param policy: what tells the group policy; by default the policy files of this machine.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
-    :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
+    :raises NotSupported: the service that was to run here is not installed, or what the push subscriptions of this
+        device need is not, or the event loop is not asyncio's.
     :raises StateUnavailable: the state folder is in use, not private, locked, unwritable, corrupt, or of a newer version.
     :raises PlatformUnavailable: the port is in use.
     """
