@@ -195,5 +195,5 @@ async def test_a_caller_that_has_gone_and_a_connection_that_has_gone_do_no_harm(
 async def test_it_may_tell_what_is_not_there(address: str) -> None:
     """A call that wants no answer to a name without an owner is no failure."""
     async with served(address) as (_, connection):
-        await connection.tell("org.example.Nobody", NAME, PATH, "Echo", "s", ["x"])
+        await connection.tell("org.example.Absent", NAME, PATH, "Echo", "s", ["x"])
         assert connection.is_connected

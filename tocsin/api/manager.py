@@ -347,9 +347,7 @@ class PushNotificationManager:
         check_callable(handler, "a handler")
         self._revoked.append(handler)
 
-    def _hold(  # what was granted
-        self, name: str, uri: str, expires: float, remote_id: str, keys: bytes = b""
-    ) -> PushNotificationChannel:
+    def _hold(self, name: str, uri: str, expires: float, remote_id: str, keys: bytes = b"") -> PushNotificationChannel:
         self._granted[name] = (uri, remote_id)
         if keys:
             server_key = sender_key_of(remote_id)

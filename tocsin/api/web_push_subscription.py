@@ -7,8 +7,8 @@ from typing import Any, Final
 from tocsin.api.channel import ChannelHolder, PushNotificationChannel
 from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.protocol.webpush.base64url import decode, encode
-from tocsin.protocol.webpush.vapid import POINT, is_point
+from tocsin.protocol.webpush.subscription import PushSubscription
+from tocsin.protocol.webpush.vapid import POINT, is_point, read_key
 
 _WRONG: Final = f"an application server key is an uncompressed point on P-256, of {POINT} bytes, or these in base64url"
 
@@ -24,7 +24,7 @@ class WebPushSubscription(PushNotificationChannel):
             await asyncio.sleep(1)  # or whatever the program does
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  # what was granted
+    def __init__(  # noqa: PLR0913, PLR0917  # all that was granted
         self,
         session: ChannelHolder,
         app: str,
@@ -60,7 +60,7 @@ class WebPushSubscription(PushNotificationChannel):
 
     def as_json(self) -> dict[str, Any]:
         """Return what libraries of senders, and ``tocsin webpush send``, take as it is; ``json.dumps`` makes a text of it."""
-        return {"endpoint": self.uri, "keys": {"p256dh": encode(self.p256dh), "auth": encode(self.auth)}}
+        return PushSubscription.of(self).as_json()
 
 
 def parse_server_key(key: bytes | str | None) -> bytes | None:
@@ -70,7 +70,7 @@ def parse_server_key(key: bytes | str | None) -> bytes | None:
     """
     check_kind(key, "an application server key", bytes, str, type(None))
     try:
-        point = decode(key) if isinstance(key, str) else key
+        point = read_key(key) if isinstance(key, str) else key
     except ValueError:
         raise InvalidArgument(_WRONG) from None
     if point is not None and not is_point(point):

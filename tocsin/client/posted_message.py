@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from tocsin.client.body_bytes import bytes_of
+from tocsin.protocol.webpush.codings import AESGCM
 from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.protocol.webpush.message_headers import write_headers
 from tocsin.protocol.webpush.subscription import PushSubscription
@@ -44,6 +45,6 @@ def build_message(  # noqa: PLR0913  # one for each header
 
 def _headers_of(sealed: Envelope) -> dict[str, str]:
     headers = {"Content-Encoding": sealed.coding, "Content-Type": "application/octet-stream"}
-    if sealed.coding == "aesgcm":
+    if sealed.coding == AESGCM:
         headers |= {"Encryption": sealed.encryption, "Crypto-Key": sealed.crypto_key}
     return headers

@@ -17,6 +17,7 @@ from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.sending.destinations import PUSH_HOSTS, check_endpoint, read_hosts
 from tocsin.protocol.sending.push_answer import MAY_PASS_LATER, TAKEN, read_push_answer
+from tocsin.protocol.webpush.codings import AES128GCM
 from tocsin.protocol.webpush.message_headers import DAY
 from tocsin.protocol.webpush.subscription import HasPushKeys, PushSubscription
 from tocsin.protocol.webpush.vapid import check_subject, claims
@@ -114,7 +115,7 @@ class WebPushClient(SendingClient[_ToSubscription]):
         ttl: int = DAY,
         urgency: str = "normal",
         topic: str | None = None,
-        coding: str = "aes128gcm",
+        coding: str = AES128GCM,
     ) -> WebPushResult:
         """Send a message, and return what the push service said when it had taken it on.
 

@@ -74,6 +74,14 @@ WNS_TYPES: Final = (NotificationType.RAW, NotificationType.TOAST, NotificationTy
 """What a sender of WNS may send, and what reaches apps."""
 
 
+def wns_type(text: str) -> NotificationType:
+    """Return one of ``WNS_TYPES``, by its name.
+
+    :raises ValueError: it is another, or none.
+    """
+    return WNS_TYPES[WNS_TYPES.index(text)]
+
+
 @unique
 class NotificationStatus(StrEnum):
     """What became of an accepted notification, as ``X-WNS-Status`` says it."""

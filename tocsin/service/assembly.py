@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from attrs import frozen
 
@@ -56,31 +57,16 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
 
     :param wall: the machine's time, in seconds since the epoch.
     """
-    loop = asyncio.get_running_loop()
-    channels, tokens, node, follower = known.channels, known.tokens, known.node, known.follower
-    limits = Limits(settings, loop.time, None if node is None else node.serving_nodes)
-    counters = Counters(ended=known.offline.counts, of_store=known.store.durations, tally=MinuteTally(loop.time()))
+    now = asyncio.get_running_loop().time
+    channels, tokens, node = known.channels, known.tokens, known.node
+    limits = Limits(settings, now, None if node is None else node.serving_nodes)
+    counters = Counters(ended=known.offline.counts, of_store=known.store.durations, tally=MinuteTally(now()))
     turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
-    connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
+    connections = Connections(settings, limits.is_proxy, now, turned_away)
     devices = Devices(channels, known.offline, known.unwanted, settings, limits, counters)
     known.registrations.on_removed = devices.end_channels
     bodies = Bodies(settings.body_timeout)
-
-    def gauges() -> dict[str, int]:
-        return {
-            **devices.gauges(),
-            "channels": channels.count,
-            "subscriptions": channels.subscriptions,
-            "kept": known.offline.kept,
-            "store_fails": int(known.fault is not None),
-            "tasks": len(asyncio.all_tasks(loop)),
-            "connections": connections.count,
-            "connections_refused": connections.refused,
-            "connections_dropped": connections.dropped,
-            **({} if node is None else node.gauges()),
-            **({} if follower is None else {"seconds_behind_other_nodes": round(follower.lag)}),
-        }
-
+    gauges = partial(_gauges, known, devices, connections)
     health = Health(counters, lambda: known.fault, gauges, settings.metrics_token, limits.is_proxy)
     if node is not None:
         health.unready["lease"] = lambda: node.cause
@@ -109,19 +95,23 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
     websockets = {DEVICE_PATH: devices.open, **({BROWSER_PATH: devices.open_browser} if settings.browsers else {})}
     others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown], websockets)
     return Parts(
-        *(
-            connections,
-            counters,
-            devices,
-            websockets,
-            bodies,
-            followers,
-            health,
-            hub,
-            page,
-            notifications,
-            pushes,
-            others,
-        ),
-        limits.is_proxy,
+        *(connections, counters, devices, websockets, bodies, followers, health, hub, page),
+        *(notifications, pushes, others, limits.is_proxy),
     )
+
+
+def _gauges(known: Known, devices: Devices, connections: Connections) -> dict[str, int]:
+    """Return how much there is of everything now, by name."""
+    return {
+        **devices.gauges(),
+        "channels": known.channels.count,
+        "subscriptions": known.channels.subscriptions,
+        "kept": known.offline.kept,
+        "store_fails": int(known.fault is not None),
+        "tasks": len(asyncio.all_tasks()),
+        "connections": connections.count,
+        "connections_refused": connections.refused,
+        "connections_dropped": connections.dropped,
+        **({} if known.node is None else known.node.gauges()),
+        **({} if known.follower is None else {"seconds_behind_other_nodes": round(known.follower.lag)}),
+    }

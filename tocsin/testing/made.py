@@ -22,7 +22,7 @@ from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toast_label import MAX_NAME, ToastLabel, is_name
 from tocsin.protocol.toasts.toast_arguments import ToastArguments
-from tocsin.protocol.values import MAX_PAYLOAD, WNS_TYPES, NotificationType
+from tocsin.protocol.values import MAX_PAYLOAD, WNS_TYPES, NotificationType, wns_type
 from tocsin.tasks import task_group
 
 _NAME = "c1"
@@ -159,7 +159,7 @@ def received(  # noqa: PLR0913  # each sets a property, by its name
     check_within(attempt, "the attempt", 1, 2**31)
     check_kind(background, "background", bool)
     try:
-        kind = WNS_TYPES[WNS_TYPES.index(type)]
+        kind = wns_type(type)
     except ValueError:
         raise InvalidArgument(f"a type is one of {', '.join(WNS_TYPES)}, not {quoted(type)}") from None
     label = ToastLabel(_name(tag, "the tag"), _name(group, "the group")).text

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.protocol.webpush import base64url
+from tocsin.protocol.webpush import base64url, codings
+from tocsin.protocol.webpush.codings import HEAD, LEAST_RECORD, SALT, TAG
 from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.protocol.webpush.header_parameters import read_parameters
 from tocsin.protocol.webpush.subscription import AUTH
@@ -28,12 +29,9 @@ MAX_BODY: Final = 5_000
 MAX_PLAINTEXT: Final = 3_993
 """Bytes of a message at most, so that its body has no more than 4,096 (RFC 8291 §4)."""
 
-_SALT: Final = 16
-_TAG: Final = 16
 _NONCE: Final = 12
 _CONTENT_KEY: Final = 16
 _RECORD: Final = 4_096
-_HEAD: Final = _SALT + 4 + 1
 _SHA256: Final = SHA256()
 _ECDH: Final = ec.ECDH()
 
@@ -80,9 +78,9 @@ def decrypt(keys: SubscriptionKeys, envelope: Envelope) -> bytes:
     if len(envelope.body) > MAX_BODY:
         raise Undecryptable(f"its body has more than {MAX_BODY} bytes")
     match envelope.coding:
-        case "aes128gcm":
+        case codings.AES128GCM:
             return _read_aes128gcm(keys, envelope.body)
-        case "aesgcm":
+        case codings.AESGCM:
             return _read_aesgcm(keys, envelope)
         case "" if not envelope.body:
             return b""
@@ -94,7 +92,7 @@ def encrypt(  # noqa: PLR0913  # two of them are for tests
     p256dh: bytes,
     auth: bytes,
     plaintext: bytes,
-    coding: str = "aes128gcm",
+    coding: str = codings.AES128GCM,
     *,
     salt: bytes | None = None,
     ephemeral: ec.EllipticCurvePrivateKey | None = None,
@@ -117,14 +115,14 @@ def encrypt(  # noqa: PLR0913  # two of them are for tests
     if len(auth) != AUTH:
         raise InvalidArgument(f"the secret auth of a subscription has {AUTH} bytes, not {len(auth)}")
     ephemeral = ephemeral or ec.generate_private_key(CURVE)
-    salt = salt or secrets.token_bytes(_SALT)
+    salt = salt or secrets.token_bytes(SALT)
     ours = write_public(ephemeral.public_key())
     shared = ephemeral.exchange(_ECDH, theirs)
-    if coding == "aes128gcm":
+    if coding == codings.AES128GCM:
         key, nonce = _keys_of_aes128gcm(shared, auth, salt, p256dh, ours)
         head = salt + _RECORD.to_bytes(4) + POINT.to_bytes(1) + ours
         return Envelope(coding, "", "", head + AESGCM(key).encrypt(nonce, plaintext + b"\2", None))
-    if coding == "aesgcm":
+    if coding == codings.AESGCM:
         key, nonce = _keys_of_aesgcm(shared, auth, salt, p256dh, ours)
         body = AESGCM(key).encrypt(nonce, b"\0\0" + plaintext, None)
         return Envelope(coding, f"salt={base64url.encode(salt)}", f"dh={base64url.encode(ours)}", body)
@@ -146,13 +144,13 @@ def _content_keys(salt: bytes, secret: bytes) -> tuple[bytes, bytes]:
 
 
 def _read_aes128gcm(keys: SubscriptionKeys, body: bytes) -> bytes:
-    theirs, records = body[_HEAD : _HEAD + POINT], body[_HEAD + POINT :]
-    if len(theirs) < POINT or body[_HEAD - 1] != POINT:
+    theirs, records = body[HEAD : HEAD + POINT], body[HEAD + POINT :]
+    if len(theirs) < POINT or body[HEAD - 1] != POINT:
         raise Undecryptable("its head does not have the sender's key")
-    size = int.from_bytes(body[_SALT : _HEAD - 1])
-    if size <= _TAG + 1:  # a tag and a delimiter (RFC 8188 §2)
+    size = int.from_bytes(body[SALT : HEAD - 1])
+    if size < LEAST_RECORD:
         raise Undecryptable("the size that it gives for its records leaves no room in them")
-    key, nonce = _keys_of_aes128gcm(_agree(keys, theirs), keys.auth, body[:_SALT], keys.p256dh, theirs)
+    key, nonce = _keys_of_aes128gcm(_agree(keys, theirs), keys.auth, body[:SALT], keys.p256dh, theirs)
     return _read_records(key, nonce, records, size)
 
 
@@ -182,10 +180,10 @@ def _keys_of_aesgcm(shared: bytes, auth: bytes, salt: bytes, device: bytes, send
 
 def _read_aesgcm(keys: SubscriptionKeys, envelope: Envelope) -> bytes:
     salt, theirs, size = _read_headers(envelope.encryption, envelope.crypto_key)
-    if len(envelope.body) % (size + _TAG) == 0:  # the last record is shorter, to show that it is the last
+    if len(envelope.body) % (size + TAG) == 0:  # the last record is shorter, to show that it is the last
         raise Undecryptable("its last record is missing")
     key, nonce = _keys_of_aesgcm(_agree(keys, theirs), keys.auth, salt, keys.p256dh, theirs)
-    return b"".join(map(_behind_zeros, _open(key, nonce, envelope.body, size + _TAG)))
+    return b"".join(map(_behind_zeros, _open(key, nonce, envelope.body, size + TAG)))
 
 
 def _read_headers(encryption: str, crypto_key: str) -> tuple[bytes, bytes, int]:
@@ -202,7 +200,7 @@ def _read_headers(encryption: str, crypto_key: str) -> tuple[bytes, bytes, int]:
         size = int(first.get("rs", _RECORD))
     except (KeyError, StopIteration, ValueError):
         raise Undecryptable("its headers do not have a salt in Encryption and the key dh in Crypto-Key") from None
-    if len(salt) != _SALT or size <= 2:
+    if len(salt) != SALT or size <= 2:
         raise Undecryptable(
             "its header Encryption has no salt of 16 bytes, or a size that leaves no room in its records"
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.agent.unifiedpush.served import CHAT, TOKEN, Served, served, until_owned
-from tests.e2e.desktops.bus import connected, session_bus
+from tests.e2e.desktops.bus import connected
 from tocsin.agent.unifiedpush import bus_presence
 from tocsin.protocol.unifiedpush.connector_registration import Phase
 from tocsin.protocol.unifiedpush.names import DISTRIBUTOR
@@ -23,13 +22,6 @@ pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="nee
 def anyio_backend() -> str:
     """Sockets and SQLite: on asyncio."""
     return "asyncio"
-
-
-@pytest.fixture
-async def address(tmp_path: Path) -> AsyncIterator[str]:
-    """Run a bus."""
-    async with session_bus(tmp_path) as found:
-        yield found
 
 
 async def until(s: Served, phase: Phase) -> None:

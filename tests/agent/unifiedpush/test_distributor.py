@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from dbus_fast import Variant
 
 from tests.agent.unifiedpush.served import CHAT, served, until_owned
-from tests.e2e.desktops.bus import session_bus
 from tocsin.agent.unifiedpush import distributor as module
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import NotFound
@@ -36,13 +34,6 @@ def failed(reason: str) -> dict[str, str]:
 def anyio_backend() -> str:
     """Sockets and SQLite: on asyncio."""
     return "asyncio"
-
-
-@pytest.fixture
-async def address(tmp_path: Path) -> AsyncIterator[str]:
-    """Run a bus."""
-    async with session_bus(tmp_path) as found:
-        yield found
 
 
 async def test_both_versions_are_described(tmp_path: Path, address: str) -> None:

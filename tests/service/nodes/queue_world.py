@@ -290,5 +290,5 @@ class _Channels:
     def may_have_orphans(self, device: str) -> bool:
         return not device
 
-    async def prolong(self, _: str) -> list[ChannelRow]:
-        return []
+    async def prolong(self, _: str) -> None:
+        pass

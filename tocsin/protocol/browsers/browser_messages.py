@@ -15,8 +15,7 @@ from tocsin.protocol.browsers.browser_app import app_of
 from tocsin.protocol.errors import InvalidArgument, ProtocolViolation
 from tocsin.protocol.json_text import parse_json_text
 from tocsin.protocol.text import quoted
-from tocsin.protocol.webpush.base64url import decode
-from tocsin.protocol.webpush.vapid import POINT, is_point
+from tocsin.protocol.webpush.vapid import POINT, read_key
 
 MAX_TEXT: Final = 128 * 1024
 """Bytes of a message at most."""
@@ -141,13 +140,10 @@ def _register(said: dict[str, Any]) -> BrowserRegister | Misasked:
     if key is None:
         return BrowserRegister(channel_id)
     try:
-        decoded = decode(key) if isinstance(key, str) else b""
+        return BrowserRegister(channel_id, read_key(key if isinstance(key, str) else ""))
     except ValueError:
-        decoded = b""
-    if not is_point(decoded):
         words = f"key is an application server key: {POINT} bytes in base64url, of which the first is 4"
         return Misasked("register", channel_id, words)
-    return BrowserRegister(channel_id, decoded)
 
 
 def _unregister(said: dict[str, Any]) -> BrowserUnregister | Misasked:

@@ -15,7 +15,7 @@ from tocsin.protocol.platform.payload_outlook import USUAL_PRIORITIES, payload_o
 from tocsin.protocol.platform.policy import QuietHours
 from tocsin.protocol.platform.policy_text import BUDGETS, OF_ALL, OF_APP, PolicyKey, clock_time
 from tocsin.protocol.text import quoted
-from tocsin.protocol.values import WNS_TYPES, NotificationType
+from tocsin.protocol.values import WNS_TYPES, NotificationType, wns_type
 
 DEFAULT: Final = "default"
 """Where what nothing decides is from."""
@@ -47,7 +47,7 @@ class PolicyQuestion:
         if priority is not None:
             check_within(priority, "a priority", 1, 4)
         try:
-            return cls(app, NotificationType.RAW if kind is None else WNS_TYPES[WNS_TYPES.index(kind)], priority)
+            return cls(app, NotificationType.RAW if kind is None else wns_type(kind), priority)
         except ValueError:
             kinds = ", ".join(WNS_TYPES)
             raise InvalidArgument(f"the type of a payload is one of {kinds}, not {quoted(kind)}") from None

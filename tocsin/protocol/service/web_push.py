@@ -16,6 +16,7 @@ from attrs import field, frozen
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import MAX_NAME
 from tocsin.protocol.values import NotificationType
+from tocsin.protocol.webpush.codings import AES128GCM, AESGCM, HEAD, LEAST_RECORD, SALT, TAG
 from tocsin.protocol.webpush.envelope import EMPTY, envelope_head
 from tocsin.protocol.webpush.header_parameters import read_parameters
 from tocsin.protocol.webpush.message_headers import LONGEST_TTL, TOPIC, URGENCIES
@@ -33,12 +34,8 @@ READ: Final = frozenset({
 })  # fmt: skip
 """Every header that any rule looks at, in lower case."""
 
-_CODINGS: Final = ("aes128gcm", "aesgcm")
 _DIGITS: Final = re.compile("[0-9]{1,19}")
 _MAX_PARAMETERS: Final = 512  # characters of Encryption, and of Crypto-Key
-_HEAD: Final = 21  # bytes of an aes128gcm body before the sender's key: salt, record size, length of the key
-_LEAST_RECORD: Final = 18  # a delimiter, a tag and a byte
-_TAG: Final = 16
 
 
 @frozen
@@ -91,7 +88,7 @@ def read_push(headers: Mapping[str, str]) -> PushRequest | WebPushRefusal:  # no
     refusal = _check_coding(coding, headers) if length else None
     if refusal is not None:
         return refusal
-    of_aesgcm = (headers["encryption"], headers["crypto-key"]) if coding == "aesgcm" else ("", "")
+    of_aesgcm = (headers["encryption"], headers["crypto-key"]) if coding == AESGCM else ("", "")
     notification = Notification(
         type=NotificationType.PUSH,
         cache=True,
@@ -124,10 +121,10 @@ def _check_coding(coding: str, headers: Mapping[str, str]) -> WebPushRefusal | N
     if not coding:
         words = "Content-Encoding is missing: a body is encrypted by RFC 8291, and its coding aes128gcm"
         return WebPushRefusal(415, words, reason="wrong_coding")
-    if coding not in _CODINGS:
+    if coding not in {AES128GCM, AESGCM}:
         words = f"Content-Encoding must be aes128gcm, or aesgcm of older senders, not {_shown(coding)}"
         return WebPushRefusal(415, words, reason="wrong_coding")
-    if coding == "aes128gcm":
+    if coding == AES128GCM:
         return None
     for name, needed in (("encryption", "salt"), ("crypto-key", "dh")):
         if not _has(headers.get(name, ""), needed):
@@ -147,17 +144,17 @@ def _has(value: str, parameter: str) -> bool:
 
 def fault_of_body(coding: str, body: bytes) -> WebPushRefusal | None:
     """Return what is wrong with a body, as far as that is seen without its key: a device could not read it."""
-    if coding == "aesgcm":
-        if len(body) <= _TAG:
-            return _wrong("body", f"A body in aesgcm has more than {_TAG} bytes, not {len(body)}")
+    if coding == AESGCM:
+        if len(body) <= TAG:
+            return _wrong("body", f"A body in aesgcm has more than {TAG} bytes, not {len(body)}")
         return None
-    if len(body) <= _HEAD + POINT + _TAG:
-        words = f"A body in aes128gcm has at least {_HEAD + POINT + _TAG + 1} bytes, not {len(body)}"
+    if len(body) <= HEAD + POINT + TAG:
+        words = f"A body in aes128gcm has at least {HEAD + POINT + TAG + 1} bytes, not {len(body)}"
         return _wrong("body", words)
-    record = int.from_bytes(body[16:20], "big")
-    if record < _LEAST_RECORD:
-        return _wrong("body", f"The record size of the body must be {_LEAST_RECORD} or more, not {record}")
-    if body[20] != POINT or body[_HEAD] != 4:
+    record = int.from_bytes(body[SALT : HEAD - 1], "big")
+    if record < LEAST_RECORD:
+        return _wrong("body", f"The record size of the body must be {LEAST_RECORD} or more, not {record}")
+    if body[HEAD - 1] != POINT or body[HEAD] != 4:
         return _wrong("body", "The key id of the body must be the sender's key: 65 bytes, a point of P-256")
     return None
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.platform.activation import BUDGET
+from tocsin.protocol.webpush.codings import AES128GCM
 
 PATIENCE: Final = BUDGET - 10.0
 """Seconds in which an app is started, called and heard: within the budget of a handler, so that the push goes back by its own choice."""
@@ -22,7 +23,7 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
 """Seconds after which a push that was not taken is tried again: doubled each time; an app that comes ends the wait."""
 
-READABLE: Final = "aes128gcm"
+READABLE: Final = AES128GCM
 """The only coding that connectors decrypt (RFC 8291); what comes in another, or empty, is dropped, and counted."""
 
 _NO_APP: Final = (

@@ -17,8 +17,7 @@ from attrs import field, frozen
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.text import harmless, quoted
 from tocsin.protocol.unifiedpush.names import is_service_name
-from tocsin.protocol.webpush.base64url import decode
-from tocsin.protocol.webpush.vapid import POINT, is_point
+from tocsin.protocol.webpush.vapid import POINT, read_key
 
 MAX_TOKEN: Final = 100
 """Bytes that a token has at most."""
@@ -81,7 +80,7 @@ def read_register(version: int, body: Sequence[Any]) -> RegisterCall | Registrat
         raise ProtocolViolation(f"service is the name that the app owns on the bus, not {quoted(service)}")
     _check_token(token)
     try:
-        key = _key(vapid)
+        key = read_key(vapid[:_MAX_KEY]) if vapid else None
     except ValueError:
         words = (
             f"{service} gives a vapid key that is none: {POINT} bytes of a point of P-256 in base64url would be right"
@@ -120,16 +119,3 @@ def _text(values: Values, name: str, default: str | None = None) -> str:
 def _check_token(token: str) -> None:
     if not 1 <= len(token.encode("utf-8", "surrogatepass")) <= MAX_TOKEN:
         raise ProtocolViolation(f"a token has 1 to {MAX_TOKEN} bytes")
-
-
-def _key(text: str) -> bytes | None:
-    """Read an application server key; None where there is none.
-
-    :raises ValueError: it can be no key.
-    """
-    if not text:
-        return None
-    key = decode(text[:_MAX_KEY])
-    if not is_point(key):
-        raise ValueError("it has not the form of a key")
-    return key

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
-from tocsin.protocol.webpush.base64url import decode, encode
-from tocsin.protocol.webpush.vapid import POINT, is_point
+from tocsin.protocol.webpush.base64url import encode
+from tocsin.protocol.webpush.vapid import POINT, read_key
 
 WEB_PUSH: Final = "webpush:"
 """How a remote id, and the client id of a channel, begins that stands for senders of Web Push: no GUID begins so."""
@@ -26,7 +27,10 @@ def sender_key_of(client_id: str) -> bytes | None:
 
     :raises ValueError: it stands for no senders of Web Push, or is not spelled as :func:`web_push_sender` does.
     """
-    key = decode(client_id.removeprefix(WEB_PUSH))
-    if not is_web_push(client_id) or client_id != web_push_sender(key or None) or (key and not is_point(key)):
-        raise ValueError(f"an application server key is {POINT} bytes in base64url")
-    return key or None
+    if client_id == WEB_PUSH:
+        return None
+    with suppress(ValueError):
+        key = read_key(client_id.removeprefix(WEB_PUSH))
+        if client_id == web_push_sender(key):
+            return key
+    raise ValueError(f"an application server key is {POINT} bytes in base64url")

@@ -59,6 +59,21 @@ def is_point(key: bytes) -> bool:
     return len(key) == POINT and key[0] == 4
 
 
+def read_key(text: str) -> bytes:
+    """Read the public key of a sender in base64url, padded or not; whether the curve has that point is not looked at.
+
+    :return: ``POINT`` bytes.
+    :raises ValueError: it is none.
+    """
+    try:
+        key = base64url.decode(text)
+    except ValueError as fault:
+        raise ValueError(f"it is no base64url: {fault}") from None
+    if not is_point(key):
+        raise ValueError(f"it is no uncompressed point on P-256, which has {POINT} bytes, the first is 4")
+    return key
+
+
 def read_vapid(authorization: str, crypto_key: str | None) -> VapidToken | VapidRefusal:
     """Read who has sent a message, in the form of RFC 8292 or in that of the drafts before it.
 
@@ -97,12 +112,9 @@ def _judge(token: str, key: str) -> VapidToken | VapidRefusal:
     if not _JWT.fullmatch(token):
         return VapidRefusal("the VAPID token is no signed JWT: three parts of base64url with dots between them")
     try:
-        point = base64url.decode(key)
-    except ValueError:
-        return VapidRefusal("the VAPID key is no base64url")
-    if not is_point(point):
-        return VapidRefusal(f"the VAPID key is no uncompressed point on P-256, which has {POINT} bytes, the first is 4")
-    return VapidToken(token, point)
+        return VapidToken(token, read_key(key))
+    except ValueError as fault:
+        return VapidRefusal(f"the VAPID key cannot be read: {fault}")
 
 
 def check_subject(subject: object) -> None:

@@ -36,6 +36,7 @@ from tocsin.protocol.service.device_connection import SERVING, Event, Phase
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
+from tocsin.protocol.webpush.codings import AESGCM
 from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.service.devices.browser_subscriptions import BrowserSubscriptions
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection, Wait
@@ -84,7 +85,7 @@ class BrowserConnection(DeviceConnection):
             why = "unregistered"
         else:
             envelope = Envelope.unpack(payload.body)
-            if self.reads_aesgcm or envelope.coding != "aesgcm":
+            if self.reads_aesgcm or envelope.coding != AESGCM:
                 return answers.notification(channel_id, payload.id, envelope)
             why = "aesgcm"
         self._browsers.counters.browser_dropped[why] += 1
@@ -181,14 +182,7 @@ class BrowserConnection(DeviceConnection):
         self._browsers.counters.browser_acks.update(code for _, code in message.updates)
         ids = tuple(version for version, _ in message.updates)
         newest = self._browsers.newest(self.device) or self
-        others = newest.outbox.acknowledge(ids)
-        if len(others) == len(ids):
-            self._count()
-        else:
-            self._is_known = True
-        if others and self._around.offline.has(self.device):
-            return partial(self._around.offline.acknowledge, self.device, others)
-        return None
+        return self._acknowledged(ids, newest.outbox)
 
     async def _register(self, asked: BrowserRegister) -> None:
         await self.outbox.room()

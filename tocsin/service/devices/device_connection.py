@@ -250,6 +250,17 @@ class DeviceConnection(SideTasks):
         if not self._around.limits.may_talk(self.device):
             raise Unwelcome(CloseCode.POLICY_VIOLATION, "too many messages that bring nothing new")
 
+    def _acknowledged(self, ids: tuple[str, ...], outbox: Outbox) -> Wait | None:
+        """Let payloads end that were sent from that outbox, or are stored; return what to wait for."""
+        others = outbox.acknowledge(ids)
+        if len(others) == len(ids):
+            self._count()
+        else:
+            self._is_known = True
+        if others and self._around.offline.has(self.device):
+            return partial(self._around.offline.acknowledge, self.device, others)
+        return None
+
     # The table
 
     def step(self, event: Event) -> None:

@@ -87,14 +87,7 @@ class PlatformConnection(DeviceConnection):
             return None
         match message:
             case Acknowledge():
-                ids = message.ids
-                others = self.outbox.acknowledge(ids)
-                if len(others) == len(ids):
-                    self._count()
-                else:
-                    self._is_known = True
-                if others and self._around.offline.has(self.device):
-                    return partial(self._around.offline.acknowledge, self.device, others)
+                return self._acknowledged(message.ids, self.outbox)
             case Suspended(suspended=suspended):
                 self._count()
                 self.step(Event.SUSPENDED if suspended else Event.RESUMED)

@@ -211,10 +211,10 @@ class Channels:
             self.forget_known(old)
         return [evolve(each, expires=expires) if each.hash in old else each for each in subscriptions]
 
-    async def prolong(self, device: str) -> list[ChannelRow]:
-        """Put off the ends of a device's push subscriptions, since it is there, and return them."""
+    async def prolong(self, device: str) -> None:
+        """Put off the ends of a device's push subscriptions, since it is there."""
         async with self._changing:
-            return await self._put_off(await self._store.subscriptions(device, self._now()))
+            await self._put_off(await self._store.subscriptions(device, self._now()))
 
     async def _new(self, device: str, app: str, client_id: str, live: int, token: str) -> Grant | Denial:
         if live >= MAX_LIVE:

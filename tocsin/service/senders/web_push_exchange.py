@@ -12,6 +12,7 @@ from attrs import field, frozen
 from tocsin.protocol.delivery.payload_events import Stage
 from tocsin.protocol.service.refusal import Refusal
 from tocsin.protocol.service.web_push import READ, PushRequest, WebPushRefusal, read_push
+from tocsin.protocol.webpush.codings import AESGCM
 from tocsin.protocol.webpush.vapid import VapidRefusal, VapidToken, read_vapid
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.registry.service_store import ChannelRow
@@ -114,7 +115,7 @@ class WebPushExchange(SenderExchange):
             self._refuse(refusal)
         elif not isinstance(wanted, PushRequest):
             self._refuse(wanted)
-        elif wanted.coding == "aesgcm" and not self._around.devices.reads_aesgcm(channel.device):
+        elif wanted.coding == AESGCM and not self._around.devices.reads_aesgcm(channel.device):
             self._refuse(_NOT_READ)
         else:
             if not self._is_known:
