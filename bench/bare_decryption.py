@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.framework import optional
+from tocsin.protocol.webpush import base64url
+from tocsin.protocol.webpush.subscription import AUTH
 
 Decrypt = Callable[[bytes], bytes]
 """Takes a body in ``aes128gcm`` of one record, and returns the message."""
@@ -34,6 +37,13 @@ def alone(private: ec.EllipticCurvePrivateKey, auth: bytes) -> Decrypt:
         return AESGCM(key).decrypt(nonce, body[86:], None).rstrip(b"\0")[:-1]
 
     return decrypt
+
+
+def new_reader() -> tuple[Decrypt, dict[str, str]]:
+    """Return what decrypts by new keys, and what senders encrypt by."""
+    private, auth = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(AUTH)
+    told = {"p256dh": point_of(private.public_key()), "auth": auth}
+    return alone(private, auth), {name: base64url.encode(value) for name, value in told.items()}
 
 
 def by_http_ece(private: ec.EllipticCurvePrivateKey, auth: bytes) -> Decrypt:

@@ -171,6 +171,24 @@ async def web_push(url: str, state: Path, tally: Tally) -> None:
             await answer(tally, subscription.as_json())
 
 
+async def decrypting(url: str, state: Path, tally: Tally) -> None:
+    """Receive by WNS what the app decrypts itself, with nothing but ``cryptography``; the URL ends with the remote id."""
+    from bench import bare_decryption  # noqa: PLC0415  # the others import none of it
+
+    decrypt, keys = bare_decryption.new_reader()
+
+    async def handler(args: PushNotificationReceivedEventArgs) -> None:
+        args.handled = True
+        tally.add(decrypt(args.payload))
+
+    service, _, remote_id = url.partition("#")
+    async with embedded(APP, state, service) as manager:
+        result = await manager.create_channel(remote_id)
+        assert result.channel is not None, result
+        with result.channel.push_received(handler):
+            await answer(tally, {"uri": result.channel.uri, "keys": keys})
+
+
 async def registered(url: str, socket: Path, _: Tally) -> None:
     """Register what a push launches, and end; the URL is the remote id and where launches report."""
     remote_id, _mark, report = url.partition("#")
@@ -264,7 +282,8 @@ async def amqp(url: str, _: Path, tally: Tally) -> None:
 
 
 KINDS: dict[str, Callable[[str, Path, Tally], Awaitable[None]]] = {
-    each.__name__: each for each in (tocsin, web_push, connected, registered, websocket, nats, mqtt, redis, amqp)
+    each.__name__: each
+    for each in (tocsin, web_push, decrypting, connected, registered, websocket, nats, mqtt, redis, amqp)
 }
 
 

@@ -58,6 +58,11 @@ def web_push(options: Options, loop: str, key: str, aim: Aim) -> AbstractContext
     return _pair(options, loop, "told", "web_push", key, aim)
 
 
+def decrypting(options: Options, loop: str, aim: Aim) -> AbstractContextManager[Running]:
+    """Run a push service, and an app that decrypts itself what comes by WNS."""
+    return _pair(options, loop, "tocsin", "decrypting", None, aim)
+
+
 @contextmanager
 def _pair(  # noqa: PLR0913, PLR0917  # both processes' arguments
     options: Options, loop: str, serving: str, receiving: str, behind: str | None, aim: Aim

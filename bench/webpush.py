@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bench import bare_decryption, set_ups, wire
 from bench.framework import Contestant, Options, Report, Row, Sample, measure, ratio
-from bench.http_load import CONNECTIONS, Target, closed_loop, stamped
+from bench.http_load import CONNECTIONS, Target, closed_loop, stamped, wns_target
 from bench.load import BODY
 from bench.wrk import wrk_made
 from tocsin.protocol.webpush import base64url
@@ -30,6 +30,9 @@ COST = "CPU µs"
 """Of service and app together, a push; or of a decryption."""
 
 WIRE, SIGNED, UNSIGNED = "wire: WNS", "webpush", "webpush without VAPID"
+BY_HAND = "wire: WNS, decrypted by the handler"
+"""What decrypting costs where the rest of a push goes on: there it is dearer than alone, for what it finds in the processor's caches."""
+
 BARE, PEER = "bare decryption: cryptography alone", "http-ece: decryption alone"
 
 GOAL = 1.3
@@ -48,6 +51,7 @@ def run(options: Options) -> Report:
     vapid, verified = VapidKey.generate(), list[int]()
     by_wns = partial(set_ups.tocsin, options, options.loops[0], "told")
     signed, unsigned = partial(pushed, options, vapid), partial(pushed, options, None)
+    by_hand = partial(set_ups.decrypting, options, options.loops[0], by_hand_target)
     private, auth = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(AUTH)
     bodies = _sealed(bare_decryption.point_of(private.public_key()), auth)
     contestants = [
@@ -55,6 +59,7 @@ def run(options: Options) -> Report:
         Contestant(WIRE, partial(delivered, options, by_wns)),
         Contestant(SIGNED, partial(delivered, options, partial(_counted, signed, verified))),
         Contestant(UNSIGNED, partial(delivered, options, unsigned)),
+        Contestant(BY_HAND, partial(delivered, options, by_hand), "peer"),
         Contestant(BARE, partial(_decrypted, options, lambda: bare_decryption.alone(private, auth), bodies)),
         Contestant(
             PEER, partial(_decrypted, options, lambda: bare_decryption.by_http_ece(private, auth), bodies), "peer"
@@ -82,12 +87,21 @@ def target(vapid: VapidKey | None, app: Mapping[str, Any], service: Mapping[str,
     :param app: its subscription.
     :param service: what the service has told.
     """
-    p256dh, auth = (base64url.decode(app["keys"][name]) for name in ("p256dh", "auth"))
     headers = {"TTL": "60", "Content-Encoding": "aes128gcm", "Content-Type": "application/octet-stream"}
     if vapid is not None:
         headers["Authorization"] = vapid.sign(claims(service["url"], time() + _HOUR, "mailto:bench@push.test"))
-    bodies = cycle(_sealed(p256dh, auth))
-    return Target(app["endpoint"], headers, lambda _: next(bodies))
+    return Target(app["endpoint"], headers, _bodies_for(app["keys"]))
+
+
+def by_hand_target(app: Mapping[str, Any], service: Mapping[str, Any]) -> Target:
+    """Return where and how the same is pushed by WNS, with the TTL that every message of Web Push has."""
+    target = wns_target(app["uri"], service)
+    return Target(target.url, {**target.headers, "X-WNS-TTL": "60"}, _bodies_for(app["keys"]))
+
+
+def _bodies_for(keys: Mapping[str, str]) -> Callable[[float], bytes]:
+    bodies = cycle(_sealed(base64url.decode(keys["p256dh"]), base64url.decode(keys["auth"])))
+    return lambda _: next(bodies)
 
 
 def _sealed(p256dh: bytes, auth: bytes) -> list[bytes]:
@@ -142,16 +156,15 @@ def _decrypted(options: Options, make: Callable[[], bare_decryption.Decrypt], bo
 
 def verdicts(rows: Mapping[str, Row], verified: Sequence[int]) -> list[str]:
     """Say what a push costs more than one by WNS, within each round, and how often a signature was verified."""
-    bare = rows[BARE].figures(COST)
-    by_wns = rows[WIRE].figures(COST)
+    bare, by_wns = (rows[name].figures(COST) for name in (BARE, WIRE))
     said = []
-    for name in (SIGNED, UNSIGNED):
+    for name, goal in ((SIGNED, f" (goal: {GOAL} at most)"), (UNSIGNED, ""), (BY_HAND, "")):
         more = [ours - theirs for ours, theirs in zip(rows[name].figures(COST), by_wns, strict=True)]
         parts = statistics.median(each / one for each, one in zip(more, bare, strict=True))
-        goal = f" (goal: {GOAL} at most)" if name == SIGNED else ""
         said.append(
             f"{name}: {statistics.median(more):.1f} µs more than by WNS, which is {parts:.2f} of a bare decryption{goal}."
         )
+    said.append(f"{SIGNED}: {ratio(rows[SIGNED], rows[BY_HAND], COST):.2f} of a push by WNS whose handler decrypts.")
     said.append(f"Signatures verified in a round: {max(verified)} at most.")
     if PEER in rows:
         said.append(f"http-ece: {ratio(rows[PEER], rows[BARE], COST):.2f} of a bare decryption.")

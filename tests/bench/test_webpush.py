@@ -43,12 +43,15 @@ def test_what_a_push_costs_is_told_with_its_goal() -> None:
             row(webpush.WIRE, 100.0, 200.0, 100.0),
             row(webpush.SIGNED, 200.0, 320.0, 220.0),
             row(webpush.UNSIGNED, 180.0, 300.0, 200.0),
+            row(webpush.BY_HAND, 200.0, 250.0, 160.0),
             row(webpush.BARE, 100.0, 100.0, 100.0),
         )
     }
     assert webpush.verdicts(rows, [1, 1, 1]) == [
         "webpush: 120.0 µs more than by WNS, which is 1.20 of a bare decryption (goal: 1.3 at most).",
         "webpush without VAPID: 100.0 µs more than by WNS, which is 1.00 of a bare decryption.",
+        "wire: WNS, decrypted by the handler: 60.0 µs more than by WNS, which is 0.60 of a bare decryption.",
+        "webpush: 1.28 of a push by WNS whose handler decrypts.",
         "Signatures verified in a round: 1 at most.",
     ]
 

@@ -10,6 +10,7 @@ from attrs import astuple
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.persistence.store import REMEMBERED, DeadLetter, InboxSummary
+from tocsin.protocol.delivery.batches import earliest
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, sequence_of
 from tocsin.protocol.delivery.recent_ids import RecentIds
@@ -40,7 +41,9 @@ class Admission:
         passed = rows
         if unreadable:
             passed, priorities = self._bury_unreadable(rows, priorities, unreadable)
-        if not self._windows.gates.wide_open or arrivals.expires.count(None) < len(arrivals.expires):
+        first = earliest(arrivals.expires)  # where that is ahead, all are
+        in_time = first is None or self.judge(first) is Verdict.AHEAD
+        if not (in_time and self._windows.gates.wide_open):
             passed = [row for row, priority in zip(passed, priorities, strict=True) if self._passes(row, priority)]
         going = self._windows.admit(passed)
         if len(going) < len(rows):

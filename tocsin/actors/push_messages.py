@@ -83,16 +83,15 @@ class PushMessages:
             return arrivals, {}
         types, bodies, labels = list(arrivals.types), list(arrivals.bodies), list(arrivals.labels)
         unreadable: dict[str, str] = {}
-        for place, kind in enumerate(arrivals.types):
+        for place, (kind, channel, body) in enumerate(zip(types, arrivals.channels, bodies, strict=True)):
             if kind != _PUSH:
                 continue
-            channel = arrivals.channels[place]
             labels[place] = NO_LABEL  # its topic, which the service has made use of
             app = app_of.get(channel)
             if app is None:
                 continue  # that there is no such channel is said elsewhere
             if not is_unified_push(app):
-                opened = self._open(channel, bodies[place])
+                opened = self._open(channel, body)
                 if isinstance(opened, str):
                     unreadable[arrivals.ids[place]] = opened
                     continue

@@ -155,9 +155,8 @@ def _read_aes128gcm(keys: SubscriptionKeys, body: bytes) -> bytes:
 
 
 def _read_records(key: bytes, nonce: bytes, records: bytes, size: int) -> bytes:
-    opened = _open(key, nonce, records, size)
-    last = _until(b"\2", opened.pop())
-    return b"".join([*(_until(b"\1", record) for record in opened), last]) if opened else last
+    *opened, last = _open(key, nonce, records, size)
+    return b"".join(_until(b"\1", record) for record in opened) + _until(b"\2", last)
 
 
 def _until(delimiter: bytes, record: bytes) -> bytes:
@@ -230,14 +229,16 @@ def _derive(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
 
 def _open(key: bytes, nonce: bytes, records: bytes, size: int) -> list[bytes]:
     """Decrypt records of that many bytes each, the last of which may be shorter."""
-    cipher, first = AESGCM(key), int.from_bytes(nonce)
+    if not records:
+        raise Undecryptable("it has no record")
+    cipher = AESGCM(key)
     try:
-        opened = [
+        if len(records) <= size:  # as nearly every sender does it
+            return [cipher.decrypt(nonce, records, None)]
+        first = int.from_bytes(nonce)
+        return [
             cipher.decrypt((first ^ number).to_bytes(_NONCE), records[start : start + size], None)
             for number, start in enumerate(range(0, len(records), size))
         ]
     except InvalidTag:
         raise Undecryptable("it is for other keys, or was changed") from None
-    if not opened:
-        raise Undecryptable("it has no record")
-    return opened

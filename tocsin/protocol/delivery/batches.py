@@ -24,3 +24,8 @@ def latest(moments: Sequence[float | None]) -> float | None:
     if moments.count(None) == len(moments):
         return None
     return max(moment for moment in moments if moment is not None)
+
+
+def earliest(moments: Sequence[float | None]) -> float | None:
+    """Return the earliest of a column of moments; None where it has none."""
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tocsin.protocol.errors import ProtocolViolation
+from tocsin.protocol.webpush.codings import AES128GCM
 
 
 class Envelope(NamedTuple):
@@ -28,6 +29,8 @@ class Envelope(NamedTuple):
 
         :raises ProtocolViolation: it is no such thing.
         """
+        if packed.startswith(_MODERN):  # nearly all are
+            return cls(AES128GCM, "", "", packed[len(_MODERN) :])
         try:
             coding, encryption, crypto_key, body = packed.split(b"\n", 3)
             return cls(coding.decode("ascii"), encryption.decode("ascii"), crypto_key.decode("ascii"), body)
@@ -39,6 +42,8 @@ def envelope_head(coding: str, encryption: str, crypto_key: str) -> bytes:
     """Return what stands before the body of every message with the same of these."""
     return f"{coding}\n{encryption}\n{crypto_key}\n".encode("ascii")
 
+
+_MODERN = envelope_head(AES128GCM, "", "")
 
 EMPTY = Envelope("", "", "", b"").pack()
 """A push without a body."""

@@ -51,6 +51,7 @@ UNTOLD: Final = {
 }
 """Said with 201 where the device may have it or not, and it is now or never: sent again it might come twice."""
 
+_TEXT: Final = "Content-Type: text/plain; charset=utf-8\r\n"
 _FOR_STATUS: Final = {401: "WWW-Authenticate: vapid\r\n"}
 
 
@@ -67,9 +68,11 @@ def write_accepted(location: str, ttl: int, words: str) -> tuple[bytes, bytes]:
     :param ttl: seconds that it may wait, which may be fewer than its sender has asked for.
     :param words: why it reaches no app; empty where it does.
     """
-    body = f"{words}\n".encode() if words else b""
-    kind = "Content-Type: text/plain; charset=utf-8\r\n" if words else ""
-    return f"Location: {location}\r\nTTL: {ttl}\r\n{kind}Content-Length: {len(body)}\r\n".encode(), body
+    if not words:
+        return f"Location: {location}\r\nTTL: {ttl}\r\nContent-Length: 0\r\n".encode(), b""
+    body = f"{words}\n".encode()
+    headers = f"Location: {location}\r\nTTL: {ttl}\r\n{_TEXT}Content-Length: {len(body)}\r\n"
+    return headers.encode(), body
 
 
 def write_refusal(refusal: WebPushRefusal, allow: str = "") -> tuple[bytes, bytes]:
@@ -78,7 +81,7 @@ def write_refusal(refusal: WebPushRefusal, allow: str = "") -> tuple[bytes, byte
     :param allow: the method that is right, where the method was wrong.
     """
     body = f"{refusal.description}\n".encode()
-    headers = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
+    headers = f"{_TEXT}Content-Length: {len(body)}\r\n"
     headers += _FOR_STATUS.get(refusal.status, "")
     headers += f"Retry-After: {refusal.retry_after}\r\n" if refusal.retry_after is not None else ""
     headers += f"Allow: {allow}\r\n" if allow else ""
