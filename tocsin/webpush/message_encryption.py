@@ -156,7 +156,8 @@ def _read_aes128gcm(keys: SubscriptionKeys, body: bytes) -> bytes:
 
 def _read_records(key: bytes, nonce: bytes, records: bytes, size: int) -> bytes:
     *opened, last = _open(key, nonce, records, size)
-    return b"".join(_until(b"\1", record) for record in opened) + _until(b"\2", last)
+    content = _until(b"\2", last)
+    return b"".join([*(_until(b"\1", record) for record in opened), content]) if opened else content
 
 
 def _until(delimiter: bytes, record: bytes) -> bytes:

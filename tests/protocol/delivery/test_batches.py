@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.persistence.payloads import payload
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import by_channel
+from tocsin.protocol.delivery.batches import by_channel, earliest, latest
 from tocsin.protocol.delivery.recent_ids import RecentIds
 
 
@@ -16,6 +16,14 @@ def test_payloads_are_taken_apart_by_their_channels(channels: list[str]) -> None
     """None is lost, and those of a channel stay in order."""
     rows = [payload(number, channel) for number, channel in enumerate(channels)]
     assert by_channel(rows) == {name: [each for each in rows if each.channel == name] for name in set(channels)}
+
+
+@given(st.lists(st.none() | st.floats(0, 9)))
+def test_the_first_and_the_last_moment_of_a_column_are_found(column: list[float | None]) -> None:
+    """Places without one say nothing; a column of such has neither."""
+    moments = sorted(moment for moment in column if moment is not None)
+    ends = (moments[0], moments[-1]) if moments else (None, None)
+    assert (earliest(column), latest(column)) == ends
 
 
 class TestRecentIds:
