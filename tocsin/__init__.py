@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from tocsin.api.connect import connect
     from tocsin.api.deferral import Deferral
     from tocsin.api.embedded import embedded
+    from tocsin.api.held_channels import ChannelRevoked
     from tocsin.api.identity import Identity
-    from tocsin.api.manager import ChannelRevoked, PushNotificationManager
+    from tocsin.api.manager import PushNotificationManager
     from tocsin.api.network_usage import NetworkUsage
     from tocsin.api.operation import (
         CreateChannelOperation,
@@ -239,8 +240,9 @@ _HOMES = {
     "tocsin.api.connect": ("connect",),
     "tocsin.api.deferral": ("Deferral",),
     "tocsin.api.embedded": ("embedded",),
+    "tocsin.api.held_channels": ("ChannelRevoked",),
     "tocsin.api.identity": ("Identity",),
-    "tocsin.api.manager": ("ChannelRevoked", "PushNotificationManager"),
+    "tocsin.api.manager": ("PushNotificationManager",),
     "tocsin.api.network_usage": ("NetworkUsage",),
     "tocsin.api.operation": (
         "CreateChannelOperation",

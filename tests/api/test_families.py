@@ -10,8 +10,9 @@ import tocsin
 from tests.helpers import payload
 from tests.service.world import open_world
 from tests.world import REMOTE_ID, Gathered, World, handling, world
+from tocsin.api.held_channels import ChannelRevoked
 from tocsin.api.identity import Identity
-from tocsin.api.manager import ChannelRevoked, PushNotificationManager
+from tocsin.api.manager import PushNotificationManager
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelRefused, ChannelsRevoked, RequestChannel
 from tocsin.protocol.platform.retry_schedule import RetryPolicy

@@ -22,7 +22,7 @@ from tests.helpers import payload
 from tests.world import Gathered, World, dead_rows, handling, open_rows, world
 from tocsin.api.callbacks import program_end
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.manager import ChannelRevoked
+from tocsin.api.held_channels import ChannelRevoked
 from tocsin.protocol import messages as m
 from tocsin.protocol.platform.activation import Activators, CancellationReason, PushNotificationActivationInfo
 

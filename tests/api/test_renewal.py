@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import payload
 from tests.world import REMOTE_ID, Gathered, World, dead_rows, world
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.manager import ChannelRevoked
+from tocsin.api.held_channels import ChannelRevoked
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelsRevoked, RequestChannel
 from tocsin.protocol.platform.channel_request import LEAST_LIFE, LONGEST_LIFE

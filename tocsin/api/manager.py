@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from attrs import frozen
-
 from tocsin.api.background_activated import BackgroundActivatedHandler, with_task_instance
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
+from tocsin.api.held_channels import ChannelRevoked, HeldChannels
 from tocsin.api.identity import Identity, own_activators, words_for_clicks
 from tocsin.api.network_usage import NetworkUsage
 from tocsin.api.operation import CreateChannelOperation
@@ -30,15 +29,7 @@ from tocsin.protocol.platform.activator_registration import is_supported
 from tocsin.protocol.platform.channel_request import by_family, parse_remote_id
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.text import quoted
-from tocsin.protocol.webpush.sender import sender_key_of, web_push_sender
-
-
-@frozen
-class ChannelRevoked:
-    """A channel that the service has taken back, and the request for a new one that is under way."""
-
-    uri: str
-    operation: CreateChannelOperation
+from tocsin.protocol.webpush.sender import web_push_sender
 
 
 class PushNotificationManager:
@@ -71,13 +62,8 @@ class PushNotificationManager:
         self._badge = Badge(session)
         self._tiles = Tiles(session)
         self._usage = NetworkUsage(session, app)
-        self._granted: dict[str, tuple[str, str]] = {}
-        self._revoked: list[Callable[[ChannelRevoked], Any]] = []
-        self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
+        self._channels = HeldChannels(session, app)
         self._connection: list[Callable[[ConnectionStatus], Any]] = []
-        session.on_revoked = self._channel_revoked
-        session.on_renewed = self._channel_renewed
-        session.on_channel_list = self._channel_list
         session.on_connection = self._connection_changed
 
     @property
@@ -286,13 +272,13 @@ class PushNotificationManager:
         :raises Busy: too many requests are waiting.
         """
         if remote_id is not None:
-            return self._request(str(parse_remote_id(remote_id)))
+            return self._channels.request(str(parse_remote_id(remote_id)))
         if not self._identity.family_name:
             raise InvalidArgument(
                 "an app without a manifest has no family name, and needs a remote id to request a channel:"
                 " the GUID of its registration at the push service"
             )
-        return self._request(by_family(self._identity.family_name))
+        return self._channels.request(by_family(self._identity.family_name))
 
     async def create_web_push_subscription(
         self, application_server_key: bytes | str | None = None
@@ -311,7 +297,7 @@ class PushNotificationManager:
         """
         remote_id = web_push_sender(parse_server_key(application_server_key))
         try:
-            channel = await self._request(remote_id).channel()
+            channel = await self._channels.request(remote_id).channel()
         except ChannelNotGranted as refused:
             if refused.hresult == HResult.ERROR_NOT_SUPPORTED:
                 raise NotSupported(str(refused)) from None
@@ -319,12 +305,6 @@ class PushNotificationManager:
         if not isinstance(channel, WebPushSubscription):
             raise NotSupported("the agent does not know Web Push: upgrade it")
         return channel
-
-    def _request(self, remote_id: str, *, owed: bool = False) -> CreateChannelOperation:
-        def channel(done: m.CreateChannelDone) -> PushNotificationChannel:
-            return self._hold(done.channel, done.uri, done.expires, remote_id, done.keys)
-
-        return CreateChannelOperation(self._session, remote_id, channel, owed=owed)
 
     def add_channel_renewed(self, handler: Callable[[PushNotificationChannel], Any]) -> None:
         """Call the handler, sync or async, with the channel that replaces one whose 30 days are nearly over.
@@ -335,7 +315,7 @@ class PushNotificationManager:
         :raises InvalidArgument: the handler cannot be called.
         """
         check_callable(handler, "a handler")
-        self._renewed.append(handler)
+        self._channels.renewed.append(handler)
 
     def add_channel_revoked(self, handler: Callable[[ChannelRevoked], Any]) -> None:
         """Call the handler, sync or async, when the service takes a channel back.
@@ -345,35 +325,9 @@ class PushNotificationManager:
         :raises InvalidArgument: the handler cannot be called.
         """
         check_callable(handler, "a handler")
-        self._revoked.append(handler)
-
-    def _hold(self, name: str, uri: str, expires: float, remote_id: str, keys: bytes = b"") -> PushNotificationChannel:
-        self._granted[name] = (uri, remote_id)
-        if keys:
-            server_key = sender_key_of(remote_id)
-            return WebPushSubscription(self._session, self._app, name, uri, expires, keys, server_key)
-        return PushNotificationChannel(self._session, self._app, name, uri, expires)
-
-    def _channel_list(self, channels: frozenset[str]) -> None:
-        """End the channels that the device holds no more, and whose end the app was not told."""
-        for channel in sorted(self._granted.keys() - channels):
-            self._session.lose_unheard(channel)
+        self._channels.revoked.append(handler)
 
     def _connection_changed(self) -> None:
         status = self.status().connection
         for handler in self._connection:
             self._session.call("a handler of add_connection_changed", handler, status)
-
-    def _channel_renewed(self, message: m.ChannelRenewed) -> None:
-        if message.app == self._app and message.channel not in self._granted:
-            channel = self._hold(message.channel, message.uri, message.expires, message.remote_id)
-            for handler in self._renewed:
-                self._session.call("a handler of add_channel_renewed", handler, channel)
-
-    def _channel_revoked(self, channel: str) -> None:
-        granted = self._granted.pop(channel, None)
-        if granted is not None:
-            uri, remote_id = granted
-            revoked = ChannelRevoked(uri, self._request(remote_id, owed=True))
-            for handler in self._revoked:
-                self._session.call("a handler of add_channel_revoked", handler, revoked)

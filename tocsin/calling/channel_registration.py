@@ -13,7 +13,8 @@ import anyio
 from attrs import frozen
 
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.manager import ChannelRevoked, PushNotificationManager
+from tocsin.api.held_channels import ChannelRevoked
+from tocsin.api.manager import PushNotificationManager
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.subscription import PushHandler
 from tocsin.calling.agent_events import ConnectionStateChangedEventArgs

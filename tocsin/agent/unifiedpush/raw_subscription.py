@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.manager import ChannelRevoked, PushNotificationManager
+from tocsin.api.held_channels import ChannelRevoked, HeldChannels
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.session import Session
 from tocsin.protocol.errors import ChannelClosed, ChannelNotGranted, PushError
@@ -19,12 +19,6 @@ from tocsin.protocol.text import MAX_SENTENCE, harmless
 from tocsin.protocol.unifiedpush.delivery import pause_after
 from tocsin.protocol.webpush.sender import web_push_sender
 from tocsin.tasks import task_group
-
-
-class _Subscriptions(PushNotificationManager):
-    def create_raw_subscription(self, application_server_key: bytes | None) -> CreateChannelOperation:
-        """Request a subscription for the senders with that key; None for any sender."""
-        return self._request(web_push_sender(application_server_key))
 
 
 class RawSubscription:
@@ -46,11 +40,12 @@ class RawSubscription:
         carry: Callable[[PushNotificationChannel], Awaitable[None]],
         refused: Callable[[], None],
     ) -> None:
-        self._key, self._is_connected, self._carry, self._refused = key, is_connected, carry, refused
-        self._manager = _Subscriptions(session, app, None)
-        self._manager.add_channel_renewed(self._renewed)
-        self._manager.add_channel_revoked(self._revoked)
-        self._manager.add_connection_changed(lambda _: self._turned.set())
+        self._sender = web_push_sender(key)
+        self._is_connected, self._carry, self._refused = is_connected, carry, refused
+        self._channels = HeldChannels(session, app)
+        self._channels.renewed.append(self._renewed)
+        self._channels.revoked.append(self._revoked)
+        session.on_connection = self._connection_changed
         self._turned = anyio.Event()
         """Set when the connection to the push service is another."""
         self._serving: TaskGroup | None = None
@@ -83,6 +78,9 @@ class RawSubscription:
                 await self._turned.wait()
             self._turned = anyio.Event()
 
+    def _connection_changed(self) -> None:
+        self._turned.set()
+
     async def _serve(self, operation: CreateChannelOperation | None) -> None:
         await self._take(await self._granted(operation))
 
@@ -95,7 +93,7 @@ class RawSubscription:
         while True:
             self._turned = anyio.Event()
             try:
-                asked = operation or self._manager.create_raw_subscription(self._key)
+                asked = operation or self._channels.request(self._sender)
                 channel = await asked.channel()
             except PushError as refused:
                 self.fault = harmless(refused, MAX_SENTENCE)
@@ -122,7 +120,7 @@ class RawSubscription:
 
     async def _is_revoked(self) -> bool:
         try:
-            channel = self._channel or await self._manager.create_raw_subscription(self._key).channel()
+            channel = self._channel or await self._channels.request(self._sender).channel()
             await channel.close()
         except ChannelClosed:
             return True
