@@ -23,7 +23,7 @@ SERVICE: Final[Parts] = {
     ),
     "VAPID": ("vapid", "webpush/sender.py", "access_tokens"),
     "envelope": ("web_push.py:envelope", "web_push.py:fault_of_body", "envelope.py"),
-    "push": ("service/devices/", "senders/dispatch", "senders/sender_exchange", "channels.py", "/offline", "messages/"),
+    "push": ("service/devices/", "senders/dispatch", "senders/sender_exchange", "registry/channel", "/offline", "messages/"),
     "answer": ("_exchange.py:_accept", "_exchange.py:_answer", "_answers.py", "answer_framing", "exchanges.py:answer"),
     "device wire": ("websocket", "device_connection", "codec", "wire"),
     "HTTP": ("service/web/",),

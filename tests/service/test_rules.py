@@ -18,7 +18,7 @@ from tocsin.protocol.messages import Payload, RevokeChannels, Suspended
 from tocsin.protocol.service.wns import WnsRefusal, throttled
 from tocsin.protocol.values import CHANNEL_LIFETIME, TOKEN_LIFETIME
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory
 from tocsin.service.senders.wns_exchange import WnsExchange
 
 XML = {"Content-Type": "text/xml"}
@@ -208,8 +208,8 @@ async def test_1_4_503_a_broken_store(world: World, monkeypatch: pytest.MonkeyPa
     async def fail(*_: object) -> None:
         raise StateUnavailable("the disk is gone")
 
-    monkeypatch.setattr(Channels, "known", lambda *_: None)
-    monkeypatch.setattr(Channels, "find_all", fail)
+    monkeypatch.setattr(ChannelDirectory, "known", lambda *_: None)
+    monkeypatch.setattr(ChannelDirectory, "find_all", fail)
     answer = await world.post()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
 

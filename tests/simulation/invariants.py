@@ -233,7 +233,7 @@ def books_agree(world: World) -> None:
     gates, background = _inside(world, "payload_router", "_windows.gates"), _inside(world, "supervisor", "_apps")
     for app, manager in world.life.managers.items():
         said = manager.conditions
-        lost = manager._granted.keys() - store._channels.keys()
+        lost = manager._channels._granted.keys() - store._channels.keys()
         assert all(map(manager._session.is_lost, lost)), f"{app} has not heard that {lost} are gone"
         assert gates.host == said.host == _inside(world, "supervisor", "_steps.host"), "they see another machine"
         settings = gates.settings.get(app, AppSettings())

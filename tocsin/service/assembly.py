@@ -71,7 +71,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
     if node is not None:
         health.unready["lease"] = lambda: node.cause
         counters.of_nodes = node.totals
-    followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, known.now)
+    followers, dispatcher = Followers(), Dispatcher(channels.directory, tokens, devices, limits, known.now)
     notifications = WnsContext(
         *(dispatcher, devices, bodies, limits, counters, followers, ChannelLookups(dispatcher)),
         heads=JudgedHeads(tokens.is_verified),

@@ -24,7 +24,8 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.apps import Apps
-from tocsin.service.registry.channels import ChannelFault, Channels
+from tocsin.service.registry.channel_directory import ChannelFault
+from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.url_paths import PUSH_PATH
 
@@ -133,7 +134,7 @@ class BrowserWorld:
         self, endpoint: str, body: bytes = b"body", coding: str = "aes128gcm", ttl: int = 60
     ) -> str | ChannelFault:
         """Begin to push, as the push resource does; return the message's id, or why the endpoint leads nowhere."""
-        channel = await self.channels.find(endpoint.removeprefix(f"{BASE}{PUSH_PATH}"))
+        channel = await self.channels.directory.find(endpoint.removeprefix(f"{BASE}{PUSH_PATH}"))
         if isinstance(channel, ChannelFault):
             return channel
         id_ = f"m{next(self._numbers)}"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.service.devices.browser_world import CHANNEL, OTHER_CHANNEL, BrowserWorld, run, settle
 from tocsin.service.devices.outbox import PushResult
-from tocsin.service.registry.channels import ChannelFault
+from tocsin.service.registry.channel_directory import ChannelFault
 
 
 def test_a_message_is_sent_and_ends_with_its_acknowledgement() -> None:

@@ -17,7 +17,7 @@ from tests.service.nodes.virtual_loop import VirtualLoop
 from tocsin.service.devices.browser_connection import SETTLING
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.channels import ChannelFault
+from tocsin.service.registry.channel_directory import ChannelFault
 
 UAIDS = "a" * 32, "b" * 32
 LONG = 1_000_000

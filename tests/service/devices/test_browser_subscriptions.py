@@ -34,7 +34,7 @@ def test_the_same_subscription_has_the_same_endpoint(key: str | None) -> None:
                 endpoints.add(browser.last["pushEndpoint"])
             await world.start()
         (endpoint,) = endpoints
-        found = await world.channels.find(endpoint.removeprefix("http://host:1/p/"))
+        found = await world.channels.directory.find(endpoint.removeprefix("http://host:1/p/"))
         assert isinstance(found, ChannelRow)
         assert (found.device, found.app) == (DEVICE, f"browser:{CHANNEL}")
         assert found.client_id == web_push_sender(None) + ("" if key is None else KEY)

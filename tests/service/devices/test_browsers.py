@@ -170,7 +170,7 @@ def test_what_is_no_message_of_web_push_is_not_sent() -> None:
     async def play(world: BrowserWorld) -> None:
         browser = await world.greeted()
         endpoint = await world.subscribed(browser)
-        row = await world.channels.find(endpoint.removeprefix("http://host:1/p/"))
+        row = await world.channels.directory.find(endpoint.removeprefix("http://host:1/p/"))
         assert isinstance(row, ChannelRow)
         of_app = ChannelRow(b"h", "name", "id", "contoso.mail", DEVICE, row.expires, revoked=False)
         assert await world.push_raw(of_app) is PushResult.ACKNOWLEDGED

@@ -124,12 +124,12 @@ async def open_node(
         channels = Channels(store, apps, "http://host:1", clock)
         hubs = await Hubs.load(store.hubs, apps, clock)
         here = devices.of(name)
-        dispatcher = Dispatcher(channels, await AccessTokens.load(store, apps, clock), here, limits, clock)
+        dispatcher = Dispatcher(channels.directory, await AccessTokens.load(store, apps, clock), here, limits, clock)
 
         def deliver(tasks: TaskGroup) -> TargetDelivery:
             return TargetDelivery(dispatcher, here, hubs, limits, counters, Followers(), recurring, clock, tasks)
 
-        pages = TargetPages(store.hubs, channels)
+        pages = TargetPages(store.hubs, channels.directory)
         sender = HubSender(
             *(store.hubs, hubs, pages, deliver, recurring, clock, store.hubs, lambda: name in leader),
         )

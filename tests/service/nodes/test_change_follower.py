@@ -29,7 +29,8 @@ from tocsin.service.nodes.change_follower import ChangeFollower, what_follows
 from tocsin.service.registry.access_tokens import AccessTokens, TokenFault
 from tocsin.service.registry.apps import Apps, SecretVerdict
 from tocsin.service.registry.change_feed import ChangeKind
-from tocsin.service.registry.channels import ChannelFault, Channels, Grant
+from tocsin.service.registry.channel_directory import ChannelFault
+from tocsin.service.registry.channels import Channels, Grant
 from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.node_store import Renewed
 from tocsin.service.registry.postgres_service_store import PostgresServiceStore, open_postgres_store
@@ -171,11 +172,11 @@ async def test_a_channel_that_was_revoked_leads_nowhere(both: tuple[Registry, Re
     token = token_of_uri(granted.uri)
     assert token is not None
     await until(lambda: other.apps.known(made.client_id))
-    assert not isinstance(await other.channels.find(token), ChannelFault)
-    assert other.channels.known(token) is not None
+    assert not isinstance(await other.channels.directory.find(token), ChannelFault)
+    assert other.channels.directory.known(token) is not None
     assert await one.channels.revoke("device", "app") == (granted.name,)
-    await until(lambda: other.channels.known(token) is None)
-    assert await other.channels.find(token) is ChannelFault.REVOKED
+    await until(lambda: other.channels.directory.known(token) is None)
+    assert await other.channels.directory.find(token) is ChannelFault.REVOKED
 
 
 async def test_what_is_read_while_it_changes_is_not_remembered(
@@ -197,10 +198,10 @@ async def test_what_is_read_while_it_changes_is_not_remembered(
         return rows
 
     monkeypatch.setattr(other.store, "channels", slow)
-    await other.channels.kept(token)
+    await other.channels.directory.kept(token)
     monkeypatch.undo()
-    assert other.channels.known(token) is None
-    assert await other.channels.kept(token) is not None
+    assert other.channels.directory.known(token) is None
+    assert await other.channels.directory.kept(token) is not None
 
 
 async def test_hubs_and_what_is_not_wanted_are_known_everywhere(both: tuple[Registry, Registry]) -> None:

@@ -11,9 +11,10 @@ from tests.service.world import Clock
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME
 from tocsin.protocol.webpush.sender import web_push_sender
-from tocsin.service.registry import channels as module
+from tocsin.service.registry import channel_directory as module
 from tocsin.service.registry.apps import AppRegistration, Apps
-from tocsin.service.registry.channels import MAX_LIVE, ChannelFault, Channels, Denial, Grant
+from tocsin.service.registry.channel_directory import ChannelFault
+from tocsin.service.registry.channels import MAX_LIVE, Channels, Denial, Grant
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore
 from tocsin.service.url_paths import token_of
 
@@ -58,10 +59,10 @@ async def test_the_token_is_not_stored(channels: Channels, app: AppRegistration,
 async def test_a_channel_is_found_by_its_token(channels: Channels, app: AppRegistration) -> None:
     """What is found says whose the channel is."""
     granted = await grant(channels, app)
-    found = await channels.find(token(granted))
+    found = await channels.directory.find(token(granted))
     assert isinstance(found, ChannelRow)
     assert (found.name, found.client_id, found.app, found.device) == (granted.name, app.client_id, "app", "device")
-    assert await channels.find("other") is ChannelFault.UNKNOWN
+    assert await channels.directory.find("other") is ChannelFault.UNKNOWN
 
 
 async def test_channels_outlive_the_process(
@@ -70,7 +71,7 @@ async def test_channels_outlive_the_process(
     """The next process finds the channel, and gives it out again."""
     granted = await grant(channels, app)
     later = Channels(store, registrations, "http://host:1", clock)
-    assert isinstance(await later.find(token(granted)), ChannelRow)
+    assert isinstance(await later.directory.find(token(granted)), ChannelRow)
     assert await grant(later, app, granted.uri) == granted
 
 
@@ -143,8 +144,8 @@ async def test_revoking_ends_all_channels_of_the_app_on_the_device(channels: Cha
     granted = [await grant(channels, app) for _ in range(2)]
     other = await grant(channels, app, device="other")
     assert set(await channels.revoke("device", "app")) == {each.name for each in granted}
-    assert [await channels.find(token(each)) for each in granted] == [ChannelFault.REVOKED] * 2
-    assert isinstance(await channels.find(token(other)), ChannelRow)
+    assert [await channels.directory.find(token(each)) for each in granted] == [ChannelFault.REVOKED] * 2
+    assert isinstance(await channels.directory.find(token(other)), ChannelRow)
     assert await channels.revoke("device", "app") == ()
 
 
@@ -158,11 +159,11 @@ async def test_a_push_subscription_that_was_ended_is_kept_no_longer_than_a_chann
     clock.time += CHANNEL_LIFETIME - 1
     await channels.prune()
     ended = granted.uri.rpartition("/")[2]
-    assert (channels.count, await channels.find(ended)) == (1, ChannelFault.REVOKED)
+    assert (channels.count, await channels.directory.find(ended)) == (1, ChannelFault.REVOKED)
     clock.time += 2
     await channels.prune()
-    channels.forget_known()
-    assert (channels.count, await channels.find(ended)) == (0, ChannelFault.UNKNOWN)
+    channels.directory.forget()
+    assert (channels.count, await channels.directory.find(ended)) == (0, ChannelFault.UNKNOWN)
 
 
 async def test_an_expired_channel_is_remembered_for_a_while(
@@ -171,23 +172,23 @@ async def test_an_expired_channel_is_remembered_for_a_while(
     """Its token is expired at its end, and unknown when it has been pruned."""
     granted = await grant(channels, app)
     clock.time = granted.expires
-    assert await channels.find(token(granted)) is ChannelFault.EXPIRED
-    channels._found.clear()
+    assert await channels.directory.find(token(granted)) is ChannelFault.EXPIRED
+    channels.directory.forget()
     await channels.prune()
-    assert await channels.find(token(granted)) is ChannelFault.EXPIRED
-    channels._found.clear()
+    assert await channels.directory.find(token(granted)) is ChannelFault.EXPIRED
+    channels.directory.forget()
     clock.time += CHANNEL_LIFETIME + 1
     await channels.prune()
-    assert await channels.find(token(granted)) is ChannelFault.UNKNOWN
+    assert await channels.directory.find(token(granted)) is ChannelFault.UNKNOWN
 
 
 async def test_the_cache_is_bounded(channels: Channels, app: AppRegistration, monkeypatch: pytest.MonkeyPatch) -> None:
     """More channels than the cache holds are found all the same."""
     monkeypatch.setattr(module, "_CACHE", 2)
     granted = [await grant(channels, app) for _ in range(4)]
-    found = [await channels.find(token(each)) for each in granted * 2]
+    found = [await channels.directory.find(token(each)) for each in granted * 2]
     assert all(isinstance(each, ChannelRow) for each in found)
-    assert len(channels._found) == 2
+    assert len(channels.directory._found) == 2
 
 
 @pytest.mark.parametrize(
@@ -214,12 +215,12 @@ async def test_what_stands_for_a_channel_does_so_for_a_while(channels: Channels,
     app = await registrations.register("contoso")
     granted = await channels.grant("device", "contoso", app.remote_id, "")
     assert isinstance(granted, Grant)
-    (channel,) = await channels.live(10)
+    (channel,) = await channels.directory.live(10)
     assert channel.name == granted.name
-    with channels.lend(channel) as token:
+    with channels.directory.lend(channel) as token:
         assert token not in granted.uri
-        assert await channels.find(token) == channel
+        assert await channels.directory.find(token) == channel
         await channels.revoke("device", "contoso")
-        assert await channels.find(token) is ChannelFault.REVOKED
-    assert await channels.find(token) is ChannelFault.UNKNOWN
-    assert await channels.live(10) == []
+        assert await channels.directory.find(token) is ChannelFault.REVOKED
+    assert await channels.directory.find(token) is ChannelFault.UNKNOWN
+    assert await channels.directory.live(10) == []

@@ -19,7 +19,7 @@ async def client_of(channels: Channels, family: str, app: str = "app") -> str:
     """Return the client id of the app whose channel is given for a family."""
     granted = await channels.grant("device", app, by_family(family), "")
     assert isinstance(granted, Grant), granted
-    channel = channels.known(granted.uri.partition("token=")[2])
+    channel = channels.directory.known(granted.uri.partition("token=")[2])
     assert channel is not None
     return channel.client_id
 

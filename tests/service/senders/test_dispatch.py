@@ -17,7 +17,7 @@ from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 from tocsin.service import assembly
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory
 from tocsin.service.senders.dispatch import Dispatcher
 
 TOAST = Notification(NotificationType.TOAST, cache=True, tag=None, group=None, ttl=60, priority=1)
@@ -95,5 +95,5 @@ async def test_what_stands_against_a_notification_is_of_a_kind(
         async def fail(*_: object) -> None:
             raise StateUnavailable("the disk is gone")
 
-        monkeypatch.setattr(Channels, "find_all", fail)
+        monkeypatch.setattr(ChannelDirectory, "find_all", fail)
         assert await dispatcher.admit(client_id, token) == Refusal(RefusalKind.STORE_UNREADABLE)

@@ -13,7 +13,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import RevokeChannels
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_PAYLOAD, TOKEN_LIFETIME
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory
 
 REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
     "GET": (405, "The method must be POST, or DELETE with X-WNS-Match, not 'GET'", {"method": "GET", "body": b""}),
@@ -127,8 +127,8 @@ async def test_a_broken_store_is_503(world: World, monkeypatch: pytest.MonkeyPat
     async def fail(*_: object) -> None:
         raise StateUnavailable("/secret/path cannot be used")
 
-    monkeypatch.setattr(Channels, "known", lambda *_: None)
-    monkeypatch.setattr(Channels, "find_all", fail)
+    monkeypatch.setattr(ChannelDirectory, "known", lambda *_: None)
+    monkeypatch.setattr(ChannelDirectory, "find_all", fail)
     answer = await world.post()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert answer.reason == "The service cannot read its store just now: send the request again"

@@ -16,7 +16,7 @@ from tests.service.world import Device, World, connected, dial, open_world, read
 from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels, Suspended
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.channels import ChannelFault, Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory, ChannelFault
 from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.wns_exchange import WnsExchange
@@ -116,9 +116,9 @@ async def test_of_a_body_that_is_too_long_the_rest_is_not_kept(sender: Sender, m
     """While its channel is looked up it is not refused yet, and a sender may have sent a MiB; then it is."""
     found, may_look = anyio.Event(), anyio.Event()
     kept: list[int] = []
-    find_all, take = Channels.find_all, WnsExchange.take
+    find_all, take = ChannelDirectory.find_all, WnsExchange.take
 
-    async def wait(self: Channels, tokens: Sequence[str]) -> list[ChannelRow | ChannelFault]:
+    async def wait(self: ChannelDirectory, tokens: Sequence[str]) -> list[ChannelRow | ChannelFault]:
         found.set()
         await may_look.wait()
         return await find_all(self, tokens)
@@ -129,8 +129,8 @@ async def test_of_a_body_that_is_too_long_the_rest_is_not_kept(sender: Sender, m
         if len(kept) == 12:
             may_look.set()
 
-    monkeypatch.setattr(Channels, "known", lambda *_: None)
-    monkeypatch.setattr(Channels, "find_all", wait)
+    monkeypatch.setattr(ChannelDirectory, "known", lambda *_: None)
+    monkeypatch.setattr(ChannelDirectory, "find_all", wait)
     monkeypatch.setattr(WnsExchange, "take", watch)
     head, _, body = sender.request(bytes(1_000_000)).partition(b"\r\n\r\n")
     sender.writer.write(head + b"\r\n\r\n")

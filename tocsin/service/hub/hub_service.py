@@ -68,12 +68,14 @@ class HubService:
         self._hubs = hubs
         self._now = now
         self._recurring = recurring
-        self._sender = HubSender(store, hubs, TargetPages(store, channels), delivery, recurring, now, shared, leads)
+        self._sender = HubSender(
+            store, hubs, TargetPages(store, channels.directory), delivery, recurring, now, shared, leads
+        )
         self._limit = limit = RegistrationLimit(store, max_registrations)
         self._route = HubRoute(
             hubs,
-            RegistrationsResource(store, channels, limit, now, wall),
-            InstallationsResource(store, channels, limit, now, wall),
+            RegistrationsResource(store, channels.directory, limit, now, wall),
+            InstallationsResource(store, channels.directory, limit, now, wall),
             MessagesResource(store, self._sender, counters, now, wall),
             bodies,
             limits,

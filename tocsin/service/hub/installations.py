@@ -17,7 +17,7 @@ from tocsin.service.hub.hub_answers import JSON, HubAnswer
 from tocsin.service.hub.id_locks import IdLocks
 from tocsin.service.hub.registered_channel import end_of_channel
 from tocsin.service.hub.registration_limit import RegistrationLimit
-from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory
 from tocsin.service.registry.decided import decided
 from tocsin.service.registry.hub_store import HubRow, HubStore, InstallationRow
 
@@ -31,7 +31,7 @@ class InstallationsResource:
     def __init__(
         self,
         store: HubStore,
-        channels: Channels,
+        channels: ChannelDirectory,
         limit: RegistrationLimit,
         now: Callable[[], float],
         wall: Callable[[], float],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
-from tocsin.service.registry.channels import ChannelFault, Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory, ChannelFault
 from tocsin.service.url_paths import token_of_uri
 
 
@@ -21,7 +21,9 @@ def token_in(uri: str, what: str) -> str:
     return token
 
 
-async def end_of_channel(channels: Channels, uri: str, what: str, *, may_have_ended: bool = False) -> float | None:
+async def end_of_channel(
+    channels: ChannelDirectory, uri: str, what: str, *, may_have_ended: bool = False
+) -> float | None:
     """Return when a channel ends; None for one that the service does not know, which the next message finds out.
 
     :param what: how the request calls it.

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tocsin.protocol.hub.tag_expression import HasAny, HasTag, TagExpression, read_tag_expression
 from tocsin.service.hub.page import Target
-from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory
 from tocsin.service.registry.hub_store import HubStore, MessageRow, TargetRow
 from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.url_paths import token_of_uri
@@ -33,7 +33,7 @@ class Plan:
 class TargetPages:
     """Reads the targets of messages; all methods raise ``StateUnavailable`` where the store cannot be read."""
 
-    def __init__(self, store: HubStore, channels: Channels) -> None:
+    def __init__(self, store: HubStore, channels: ChannelDirectory) -> None:
         self._store = store
         self._channels = channels
 

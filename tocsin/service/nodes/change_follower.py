@@ -140,7 +140,7 @@ def what_follows(  # noqa: PLR0913, PLR0917  # the caches of a service
         await registrations.reload()
 
     async def forget_channels(keys: AbstractSet[str] | None) -> None:
-        channels.forget_known(None if keys is None else map(bytes.fromhex, keys))
+        channels.directory.forget(None if keys is None else map(bytes.fromhex, keys))
 
     async def read_hubs(_: AbstractSet[str] | None) -> None:
         await hubs.reload()

@@ -50,4 +50,4 @@ def make_page(  # noqa: PLR0913, PLR0917  # what it looks at
     observer = Observer(registrations, channels, devices, health, samples, now)
     service = WatchedService(observer, samples, sample, url, wall())
     live = Live(followers, service, asyncio.get_running_loop().time, wall)
-    return StatusPage(Access(token, limits), live, service, channels, tokens, bodies, url)
+    return StatusPage(Access(token, limits), live, service, channels.directory, tokens, bodies, url)

@@ -27,7 +27,7 @@ from tocsin.service.page.picture import MOST
 from tocsin.service.page.posting import Poster
 from tocsin.service.page.watched_service import FACE, WatchedService
 from tocsin.service.registry.access_tokens import AccessTokens
-from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory
 from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.url_paths import CHANNEL_PATH, PAGE_PATH
 from tocsin.service.web.bodies import Bodies, BodyFault
@@ -54,7 +54,7 @@ class StatusPage:
         access: Access,
         live: Live,
         service: WatchedService,
-        channels: Channels,
+        channels: ChannelDirectory,
         tokens: AccessTokens,
         bodies: Bodies,
         url: str,

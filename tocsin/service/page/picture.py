@@ -73,7 +73,7 @@ class Observer:
         """Take one; where the store cannot be read, it has no channels, and says why."""
         causes = dict(self._health.report().causes)
         try:
-            rows = await self._channels.live(MOST)
+            rows = await self._channels.directory.live(MOST)
         except StateUnavailable as failure:
             causes.setdefault("store", str(failure))
             rows = []
@@ -95,7 +95,7 @@ class Observer:
 
         :raises StateUnavailable: the store cannot be read.
         """
-        return self._shown_channels(await self._channels.search(app, begins, MOST))
+        return self._shown_channels(await self._channels.directory.search(app, begins, MOST))
 
     def _shown_channels(self, rows: list[ChannelRow]) -> tuple[ShownChannel, ...]:
         names = {app.client_id: app.name for app in self._apps.apps()}

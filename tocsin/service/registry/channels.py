@@ -1,4 +1,4 @@
-"""Channels: unguessable URIs, each of one app on one device, of which the service keeps a hash only.
+"""Channels: unguessable URIs, each of one app on one device, of which the service keeps a hash only; they are given out here, and revoked.
 
 The command that lists them is ``tocsin.cli.channels``.
 """
@@ -6,10 +6,8 @@ The command that lists them is ``tocsin.cli.channels``.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from enum import Enum, auto, unique
 
 from anyio import Lock
 from attrs import evolve, field, frozen
@@ -20,6 +18,7 @@ from tocsin.protocol.text import quoted
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME, RENEW_BEFORE, SUBSCRIPTION_LIFETIME
 from tocsin.protocol.webpush.sender import is_web_push, sender_key_of
 from tocsin.service.registry.apps import Apps, parse_guid
+from tocsin.service.registry.channel_directory import ChannelDirectory
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, hash_of, may_be_there
 from tocsin.service.url_paths import CHANNEL_PATH, PUSH_PATH, token_of
 from tocsin.webpush.points import read_public
@@ -31,7 +30,6 @@ MAX_SUBSCRIPTIONS = 1_000
 """Push subscriptions of one device that are valid at a time, whatever their apps."""
 
 _REMEMBER = CHANNEL_LIFETIME  # seconds after its end that a channel is answered with 410 and not with 404
-_CACHE = 65_536  # channels
 _NAME_LENGTH = 16
 
 
@@ -52,17 +50,8 @@ class Denial:
     text: str
 
 
-@unique
-class ChannelFault(Enum):
-    """Why a channel's token leads nowhere."""
-
-    UNKNOWN = auto()
-    EXPIRED = auto()
-    REVOKED = auto()
-
-
 class Channels:
-    """Gives out channels, revokes them, and finds them by their tokens.
+    """Gives out channels, and revokes them.
 
     Methods that go to the store raise ``StateUnavailable`` where it cannot be used.
 
@@ -93,15 +82,13 @@ class Channels:
         self._prefix = f"{base_url}{CHANNEL_PATH}?"
         self._push_prefix = f"{base_url}{PUSH_PATH}"
         self._now = now
-        self._found: dict[bytes, ChannelRow] = {}
-        self._forgotten = 0  # how often something was forgotten: what was read before is not remembered then
-        self._lent: dict[bytes, bytes] = {}  # hashes of tokens that stand for channels, and those of theirs
+        self.directory = ChannelDirectory(store, registrations, now)
+        """Finds what was given out."""
         self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
         self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
         self.on_revoked: Callable[[list[bytes]], Awaitable[None]] | None = None
         """Called with the hashes of channels that were revoked; the channels are revoked whatever becomes of it."""
         self._changing = Lock(fast_acquire=True)  # what a device has is counted before one more is given out
-        self._revocations = 0  # how often channels were revoked, whatever became of it
 
     async def prune(self) -> None:
         """Forget the channels that ended long ago, and find those whose apps were removed, perhaps while we were off."""
@@ -112,18 +99,6 @@ class Channels:
         """Count what is kept, also by other nodes, and find the channels whose apps were removed, perhaps while we were off."""
         self.count, self.subscriptions = await self._store.count_channels()
         self._orphaned |= await self._store.orphaned_devices(self._now())
-
-    def forget_known(self, hashes: Iterable[bytes] | None = None) -> None:
-        """Know no more what was read of channels that have changed in the store since; None: of any.
-
-        What is being read just now is not remembered either.
-        """
-        self._forgotten += 1
-        if hashes is None:
-            self._found.clear()
-        else:
-            for token_hash in hashes:
-                self._found.pop(token_hash, None)
 
     def note_orphaned(self, devices: AbstractSet[str]) -> None:
         """Note that an app was removed, of which these devices have channels."""
@@ -208,7 +183,7 @@ class Channels:
         try:
             await self._store.prolong([each for each in subscriptions if each.hash in old], expires)
         finally:
-            self.forget_known(old)
+            self.directory.forget(old)
         return [evolve(each, expires=expires) if each.hash in old else each for each in subscriptions]
 
     async def prolong(self, device: str) -> None:
@@ -238,7 +213,7 @@ class Channels:
         name = token_hash.hex()[:_NAME_LENGTH]
         expires = self._now() + (SUBSCRIPTION_LIFETIME if is_web_push(client_id) else CHANNEL_LIFETIME)
         channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
-        before = self._forgotten
+        before = self.directory.changes
         try:
             await self._store.add_channel(channel, self._in_doubt)
         except BaseException as failure:
@@ -248,8 +223,8 @@ class Channels:
         self._in_doubt.clear()
         self.count += 1
         self.subscriptions += is_web_push(client_id)
-        if self._forgotten == before:  # else another node may have revoked it already
-            self._cache(channel)
+        if self.directory.changes == before:  # else another node may have revoked it already
+            self.directory.keep(channel)
         uri = f"{self._push_prefix}{token}" if is_web_push(client_id) else f"{self._prefix}token={token}"
         return Grant(name, uri, expires)
 
@@ -275,99 +250,13 @@ class Channels:
             channels = await self._store.live_channels(device, app, now)
             try:
                 await self._store.revoke(channels, now)
-            except BaseException:
-                for channel in channels:  # they may be revoked on disk: that is looked up again
-                    self._found.pop(channel.hash, None)
-                raise
-            finally:
-                self._revocations += 1
+            finally:  # they may be revoked on disk whatever was raised
+                self.directory.forget({channel.hash for channel in channels})
             for channel in channels:
-                self._cache(evolve(channel, revoked=True, expires=now))
+                self.directory.keep(evolve(channel, revoked=True, expires=now))
         if channels and self.on_revoked is not None:
             await self.on_revoked([channel.hash for channel in channels])
         return tuple(channel.name for channel in channels)
-
-    def known(self, token: str) -> ChannelRow | None:
-        """Return the channel with that token, if it is in memory and may be used."""
-        channel = self._found.get(hash_of(token))
-        return None if channel is None or channel.revoked or channel.expires <= self._now() else channel
-
-    def newest(self, channel: ChannelRow) -> ChannelRow:
-        """Return what is known of a channel that was read from the store a while ago: it may have been revoked since."""
-        return self._found.get(channel.hash, channel)
-
-    async def live(self, limit: int) -> list[ChannelRow]:
-        """Return so many of the channels that may be used, the newest first."""
-        return await self._store.newest_channels(self._now(), limit)
-
-    async def search(self, app: str, begins: str, limit: int) -> list[ChannelRow]:
-        """Return so many of the channels that may be used and are of some app, device or name, the newest first.
-
-        :param app: what is in the name of the app's registration; empty for any.
-        :param begins: how the name of the channel or the device begins; empty for any.
-        """
-        return await self._store.find_channels(self._now(), app, begins, limit)
-
-    @contextmanager
-    def lend(self, channel: ChannelRow) -> Iterator[str]:
-        """Give a token that stands for a channel's own while the block runs: that is not known here, but by its hash."""
-        token = secrets.token_urlsafe(32)
-        token_hash = hash_of(token)
-        self._lent[token_hash] = channel.hash
-        try:
-            yield token
-        finally:
-            del self._lent[token_hash]
-
-    async def kept(self, token: str) -> ChannelRow | None:
-        """Return the channel with that token, ended ones included; None where none is kept."""
-        token_hash = self._hash_of(token)
-        return self._found.get(token_hash) or (await self._load([token_hash])).get(token_hash)
-
-    def _hash_of(self, token: str) -> bytes:
-        token_hash = hash_of(token)
-        return self._lent.get(token_hash, token_hash)
-
-    async def know_apps(self, channels: Iterable[ChannelRow | None]) -> None:
-        """See that the apps of channels are known, before what names one that is not is forgotten: others may have registered it just now."""
-        if any(channel is not None and not self._registrations.known(channel.client_id) for channel in channels):
-            await self._registrations.reload()
-
-    def fault_of(self, channel: ChannelRow | None) -> ChannelFault | None:
-        """Return why a channel leads nowhere; None where it may be used."""
-        if channel is None or not self._registrations.known(channel.client_id):
-            return ChannelFault.UNKNOWN
-        if channel.revoked:
-            return ChannelFault.REVOKED
-        return None if channel.expires > self._now() else ChannelFault.EXPIRED
-
-    async def find(self, token: str) -> ChannelRow | ChannelFault:
-        """Return the channel with that token, or why it leads nowhere."""
-        return (await self.find_all([token]))[0]
-
-    async def find_all(self, tokens: Sequence[str]) -> list[ChannelRow | ChannelFault]:
-        """Return for each token the channel, or why it leads nowhere; what is not known is read together."""
-        hashes = [self._hash_of(token) for token in tokens]
-        known = {each: self._found[each] for each in hashes if each in self._found}
-        unknown = list(dict.fromkeys(each for each in hashes if each not in known))
-        if unknown:
-            known |= await self._load(unknown)
-        channels = [known.get(each) for each in hashes]
-        return [self.fault_of(channel) or channel or ChannelFault.UNKNOWN for channel in channels]
-
-    async def _load(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
-        before = self._revocations, self._forgotten
-        channels = await self._store.channels(hashes)
-        if before == (self._revocations, self._forgotten):  # else they may have been revoked since
-            for channel in channels.values():
-                self._cache(channel)
-        return channels
-
-    def _cache(self, channel: ChannelRow) -> None:
-        self._found.pop(channel.hash, None)
-        if len(self._found) >= _CACHE:
-            del self._found[next(iter(self._found))]
-        self._found[channel.hash] = channel
 
 
 def _sender(remote_id: str) -> str | Denial:

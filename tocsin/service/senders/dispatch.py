@@ -23,7 +23,7 @@ from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.limits import Limits
 from tocsin.service.registry.access_tokens import AccessTokens, TokenFault
-from tocsin.service.registry.channels import ChannelFault, Channels
+from tocsin.service.registry.channel_directory import ChannelDirectory, ChannelFault
 from tocsin.service.registry.service_store import ChannelRow
 
 _TOKEN_FAULTS: Final = {
@@ -59,7 +59,12 @@ class Dispatcher:
     """
 
     def __init__(
-        self, channels: Channels, tokens: AccessTokens, devices: Devices, limits: Limits, now: Callable[[], float]
+        self,
+        channels: ChannelDirectory,
+        tokens: AccessTokens,
+        devices: Devices,
+        limits: Limits,
+        now: Callable[[], float],
     ) -> None:
         self._channels = channels
         self._tokens = tokens
