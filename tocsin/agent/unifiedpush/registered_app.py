@@ -63,7 +63,7 @@ class RegisteredApp:
         self._ended = anyio.Event()
         self._serving = anyio.CancelScope()
         self._subscription: RawSubscription | None = None
-        self.courier = Courier(registration.service, self._deliver, self._may_go)
+        self.courier = Courier(registration.service, self._deliver, self._may_go, around.now)
         self._perform: dict[Effect, Callable[[], Awaitable[None]]] = {
             Effect.KEEP: self._keep,
             Effect.ASK_ENDPOINT: self._ask_endpoint,
