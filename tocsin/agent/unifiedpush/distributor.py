@@ -27,6 +27,7 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     ENDING,
     ENDPOINT_PATIENCE,
     MAX_REGISTRATIONS,
+    WITH_ENDPOINT,
     ConnectorRegistration,
 )
 from tocsin.protocol.unifiedpush.distributor_call import (
@@ -161,6 +162,8 @@ class Distributor:
                 await self._end_of(life)
                 life = self._lives.get(digest_of(asked.token))
             if life is None:
+                for other in self._lives_of(asked.service):
+                    other.try_with_other_token()
                 if len(self._lives) >= MAX_REGISTRATIONS:
                     return RegistrationRefusal(
                         Reason.ACTION_REQUIRED, f"{MAX_REGISTRATIONS} registrations are kept, and no more"
@@ -169,20 +172,22 @@ class Distributor:
             life.register(asked)
             await self._presence.watch(asked.service)
             await life.settled()
-        if life is not None and not patience.cancelled_caught and life.registration.phase not in ENDING:
+        if life is not None and not patience.cancelled_caught and life.registration.phase in WITH_ENDPOINT:
             return None
         return self._given_up(life)
 
     def _given_up(self, life: RegisteredApp | None) -> RegistrationRefusal:
         connection = self._platform.status().connection
-        if life is not None:
-            life.give_up()
-        return refusal_without_endpoint(
+        refusal = refusal_without_endpoint(
             connected=connection.connected,
             cause=connection.cause,
             text=connection.text,
             fault="" if life is None else life.fault,
         )
+        if life is not None:
+            life.give_up(refusal.reason)
+            self._doubt(life.registration.service)  # it may have gone while it waited
+        return refusal
 
     # Registrations
 
@@ -198,9 +203,9 @@ class Distributor:
                 service = next(iter(self._doubtful))
                 del self._doubtful[service]
                 with suppress(BusLost, BusCallRefused):  # it is not known, so nothing changes
-                    there = await self._connectors.is_there(service)
+                    presence = await self._connectors.presence(service)
                     for life in self._lives_of(service):
-                        life.note_presence(there=there)
+                        life.note_presence(presence)
 
     def _begin(self, registration: ConnectorRegistration) -> RegisteredApp:
         life = RegisteredApp(registration, self._around)
@@ -247,8 +252,8 @@ def _makes_way(life: RegisteredApp, asked: RegisterCall) -> bool:
 def _reported(life: RegisteredApp) -> dict[str, Any]:
     r = life.registration
     since = datetime.fromtimestamp(r.since, UTC).isoformat(timespec="seconds")
-    about = {"app": r.service, "description": r.description, "since": since, "waiting": life.standing}
-    return about | {"unreadable": life.courier.unreadable}
+    about = {"id": r.app, "app": r.service, "description": r.description, "since": since, "waiting": life.standing}
+    return about | {"unreadable": life.courier.unreadable, "missed": life.courier.missed}
 
 
 @asynccontextmanager

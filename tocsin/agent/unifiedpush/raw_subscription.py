@@ -50,7 +50,7 @@ class RawSubscription:
         self._manager = _Subscriptions(session, app, None)
         self._manager.add_channel_renewed(self._renewed)
         self._manager.add_channel_revoked(self._revoked)
-        self._manager.add_connection_changed(lambda _: self._turned.set())
+        self._manager.add_connection_changed(lambda _: self._turn())
         self._turned = anyio.Event()
         """Set when the connection to the push service is another."""
         self._serving: TaskGroup | None = None
@@ -75,13 +75,12 @@ class RawSubscription:
 
     async def revoke(self) -> None:
         """Have it revoked, and return when it is; :meth:`run` has ended by then."""
-        failures = 0
-        self._turned = anyio.Event()
+        failures, turned = 0, self._turned
         while not await self._is_revoked():
             failures += 1
             with anyio.move_on_after(pause_after(failures)):
-                await self._turned.wait()
-            self._turned = anyio.Event()
+                await turned.wait()
+            turned = self._turned
 
     async def _serve(self, operation: CreateChannelOperation | None) -> None:
         await self._take(await self._granted(operation))
@@ -93,10 +92,9 @@ class RawSubscription:
     async def _granted(self, operation: CreateChannelOperation | None) -> PushNotificationChannel:
         failures = 0
         while True:
-            self._turned = anyio.Event()
+            turned = self._turned
             try:
-                asked = operation or self._manager.create_raw_subscription(self._key)
-                channel = await asked.channel()
+                channel = await (operation or await self._asked()).channel()
             except PushError as refused:
                 self.fault = harmless(refused, MAX_SENTENCE)
                 operation = None
@@ -104,10 +102,20 @@ class RawSubscription:
                     self._refused()
                 failures += 1
                 with anyio.move_on_after(pause_after(failures)):
-                    await self._turned.wait()
+                    await turned.wait()
             else:
                 self.fault = ""
                 return channel
+
+    async def _asked(self) -> CreateChannelOperation:
+        """Ask for it, once there is a connection: what is asked before is tried a minute after that, and not as soon as there is one."""
+        while not self._is_connected():
+            await self._turned.wait()
+        return self._manager.create_raw_subscription(self._key)
+
+    def _turn(self) -> None:
+        self._turned.set()
+        self._turned = anyio.Event()
 
     def _renewed(self, channel: PushNotificationChannel) -> None:
         if self._serving is not None:
@@ -122,7 +130,7 @@ class RawSubscription:
 
     async def _is_revoked(self) -> bool:
         try:
-            channel = self._channel or await self._manager.create_raw_subscription(self._key).channel()
+            channel = self._channel or await (await self._asked()).channel()
             await channel.close()
         except ChannelClosed:
             return True
