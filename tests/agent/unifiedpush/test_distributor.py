@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from dbus_fast import Variant
+from dbus_fast import Message, Variant
 
 from tests.agent.unifiedpush.served import CHAT, TOKEN, Served, served, until_owned
 from tocsin.agent.unifiedpush import distributor as module
@@ -142,6 +142,26 @@ async def test_an_app_that_has_ended_waits_for_no_network(
                 await anyio.sleep(0.005)
             await s.bus.release_name(CHAT)
         await until_forgotten(s)
+
+
+async def test_a_name_by_which_no_app_can_be_reached_is_refused(tmp_path: Path, address: str) -> None:
+    """In both versions, and in words: nothing owns it, and no file starts it."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        call = Message(
+            destination=DISTRIBUTOR,
+            path=DISTRIBUTOR_PATH,
+            interface="org.unifiedpush.Distributor1",
+            member="Register",
+            signature="sss",
+            body=["org.example.Nobody", TOKEN, ""],
+        )
+        answer = await s.bus.call(call)
+        assert answer is not None
+        assert answer.error_name == INVALID_ARGUMENTS
+        assert "nothing owns 'org.example.Nobody', and no file of that name" in answer.body[0]
+        assert await s.register(service="org.example.Nobody") == INVALID_ARGUMENTS
+        assert s.store.rows == {}
 
 
 async def test_a_known_endpoint_needs_no_network(tmp_path: Path, address: str) -> None:

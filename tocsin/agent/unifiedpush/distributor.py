@@ -29,12 +29,14 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     MAX_REGISTRATIONS,
     WITH_ENDPOINT,
     ConnectorRegistration,
+    Presence,
 )
 from tocsin.protocol.unifiedpush.distributor_call import (
     Reason,
     RegisterCall,
     RegistrationRefusal,
     answer_to_register,
+    check_service,
     read_register,
     read_unregister,
 )
@@ -124,6 +126,8 @@ class Distributor:
     async def _register(self, version: int, body: list[Any]) -> list[Any]:
         try:
             asked = read_register(version, body)
+            if isinstance(asked, RegisterCall):
+                await self._check(asked.service)
         except ProtocolViolation as wrong:
             raise BusCallRefused(INVALID_ARGUMENTS, str(wrong)) from None
         refusal = asked if isinstance(asked, RegistrationRefusal) else await self._registered(asked)
@@ -138,6 +142,11 @@ class Distributor:
                 refusal.words,
             )
         return answer_to_register(version, refusal)
+
+    async def _check(self, service: str) -> None:
+        with suppress(BusLost, BusCallRefused):  # it is not known, and so not held against the app
+            presence = await self._connectors.presence(service)
+            check_service(service, there=presence is not Presence.ABSENT)
 
     async def _unregister(self, version: int, body: list[Any]) -> list[Any]:
         try:
