@@ -214,7 +214,8 @@ def _show_apps(answer: dict[str, Any]) -> None:
     if unifiedpush := answer.get("unifiedpush"):
         show(f"  {'UnifiedPush':<20} {harmless(unifiedpush.get('bus'))}")
         for each in unifiedpush.get("registrations", ()):
-            show(f"  {harmless(each.get('app')):<20} {harmless(_registration_of(each))}")
+            id_ = each.get("id", each.get("app"))  # an earlier agent says none
+            show(f"  {harmless(id_):<20} {harmless(_registration_of(each))}")
 
 
 def _node_cells(node: dict[str, Any]) -> list[object]:
@@ -237,6 +238,8 @@ def _registration_of(registration: dict[str, Any]) -> str:
     words = [f"registered by UnifiedPush since {registration.get('since')}", registration.get("description")]
     if unreadable := registration.get("unreadable"):
         words.append(f"{unreadable} pushes that it cannot read were dropped")
+    if missed := registration.get("missed"):
+        words.append(f"{missed} pushes with TTL 0 were dropped, as it was not there or did not take them")
     return ", ".join(map(str, filter(None, [*words, registration.get("waiting")])))
 
 
