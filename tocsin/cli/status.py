@@ -237,10 +237,14 @@ def _registration_of(registration: dict[str, Any]) -> str:
     """Say in words how a registration of UnifiedPush stands."""
     words = [f"registered by UnifiedPush since {registration.get('since')}", registration.get("description")]
     if unreadable := registration.get("unreadable"):
-        words.append(f"{unreadable} pushes that it cannot read were dropped")
+        words.append(f"{_pushes(unreadable)} dropped that it cannot read")
     if missed := registration.get("missed"):
-        words.append(f"{missed} pushes with TTL 0 were dropped, as it was not there or did not take them")
+        words.append(f"{_pushes(missed)} with TTL 0 dropped while it was not there or took none")
     return ", ".join(map(str, filter(None, [*words, registration.get("waiting")])))
+
+
+def _pushes(number: Any) -> str:
+    return "1 push" if number == 1 else f"{number} pushes"
 
 
 def _desktop_of(desktop: dict[str, Any]) -> str:
