@@ -12,6 +12,7 @@ from attrs import evolve
 from tests.agent.unifiedpush.played import ASKED, MemoryRegistrations, World, living
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.unifiedpush.connector_registration import (
     ABSENCE,
     LAST_CHANCE,
@@ -219,3 +220,22 @@ async def test_a_push_for_now_or_never_is_not_kept_for_an_app_that_has_gone() ->
         outcomes = [each for message in w.asked(m.Outcomes) for each in getattr(message, "rows", ())]
         assert [(each[0], each[1]) for each in outcomes] == [(1, Outcome.NOT_HANDLED), (2, Outcome.GIVEN_BACK)]
         assert (app.registration.phase, app.courier.missed) == (Phase.WAITING, 1)
+
+
+async def test_what_was_asked_for_over_a_lost_connection_is_asked_for_over_the_next_one() -> None:
+    """At once, and not when the platform would try again."""
+    w = World()
+    async with living(w) as app:
+        await w.until_asked(m.CreateChannel)
+        w.connected = False
+        w.port.tell.send_urgent(m.PlatformStanding(None, w.connected, ConnectionCause.LOST, "lost", 0.0, 1.0))
+        app.give_up(Reason.NETWORK)
+        await app.settled()
+        assert (app.registration.phase, w.store.rows["t"].phase) == (Phase.WISHED, Phase.WISHED)
+        await anyio.sleep(HOUR)
+        assert len(w.asked(m.CreateChannel)) == 1
+        w.connected = True
+        w.port.tell.send_urgent(m.PlatformStanding(None, w.connected, None, "", 0.0, 0.0))
+        await w.grant(number=2)
+        await anyio.sleep(1)
+        assert (app.registration.phase, w.connectors.endpoints) == (Phase.REGISTERED, [ENDPOINT])

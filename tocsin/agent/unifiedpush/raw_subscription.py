@@ -53,6 +53,8 @@ class RawSubscription:
         self._manager.add_connection_changed(lambda _: self._turn())
         self._turned = anyio.Event()
         """Set when the connection to the push service is another."""
+        self._asking = anyio.CancelScope()
+        """Ends the wait for an answer of the push service."""
         self._serving: TaskGroup | None = None
         self._channel: PushNotificationChannel | None = None
         self.fault = ""
@@ -94,7 +96,7 @@ class RawSubscription:
         while True:
             turned = self._turned
             try:
-                channel = await (operation or await self._asked()).channel()
+                channel = await self._channel_of(operation)
             except PushError as refused:
                 self.fault = harmless(refused, MAX_SENTENCE)
                 operation = None
@@ -107,15 +109,24 @@ class RawSubscription:
                 self.fault = ""
                 return channel
 
-    async def _asked(self) -> CreateChannelOperation:
-        """Ask for it, once there is a connection: what is asked before is tried a minute after that, and not as soon as there is one."""
-        while not self._is_connected():
-            await self._turned.wait()
-        return self._manager.create_raw_subscription(self._key)
+    async def _channel_of(self, operation: CreateChannelOperation | None) -> PushNotificationChannel:
+        """Wait for it, and ask for it where that was not done.
+
+        It is asked for once there is a connection, and anew over the next one: a request that has failed for want of one is
+        tried again after a minute or more, and not as soon as there is one.
+        """
+        while True:
+            with anyio.CancelScope() as self._asking:
+                while operation is None and not self._is_connected():
+                    await self._turned.wait()
+                return await (operation or self._manager.create_raw_subscription(self._key)).channel()
+            operation = None
 
     def _turn(self) -> None:
         self._turned.set()
         self._turned = anyio.Event()
+        if not self._is_connected():
+            self._asking.cancel()
 
     def _renewed(self, channel: PushNotificationChannel) -> None:
         if self._serving is not None:
@@ -130,7 +141,7 @@ class RawSubscription:
 
     async def _is_revoked(self) -> bool:
         try:
-            channel = self._channel or await (await self._asked()).channel()
+            channel = self._channel or await self._channel_of(None)
             await channel.close()
         except ChannelClosed:
             return True
