@@ -16,9 +16,9 @@ from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.unifiedpush.connector_registration import (
     ABSENCE,
     LAST_CHANCE,
+    AppPresence,
     ConnectorRegistration,
     Phase,
-    Presence,
 )
 from tocsin.protocol.unifiedpush.delivery import Delivery
 from tocsin.protocol.unifiedpush.distributor_call import Reason
@@ -117,13 +117,13 @@ async def test_an_app_that_is_gone_for_days_is_unregistered() -> None:
     w = World(MemoryRegistrations(STORED))
     async with living(w, STORED) as app:
         await w.grant()
-        app.note_presence(Presence.ABSENT)
+        app.note_presence(AppPresence.ABSENT)
         await anyio.sleep(ABSENCE - DAY)
         assert "not running" in app.standing
-        app.note_presence(Presence.STARTABLE)
+        app.note_presence(AppPresence.STARTABLE)
         await anyio.sleep(HOUR)
         assert (app.registration.phase, app.registration.absent_since) == (Phase.REGISTERED, None)
-        app.note_presence(Presence.ABSENT)
+        app.note_presence(AppPresence.ABSENT)
         await anyio.sleep(ABSENCE - HOUR)
         assert app.registration.phase is Phase.WAITING
         await anyio.sleep(HOUR)
@@ -180,7 +180,7 @@ async def test_one_that_ends_takes_nothing_more() -> None:
         app.unregister()
         app.remove()
         app.register(ASKED)
-        app.note_presence(Presence.ABSENT)
+        app.note_presence(AppPresence.ABSENT)
         await app.settled()
         assert app.registration.phase is Phase.UNREGISTERING
         await w.let_close()

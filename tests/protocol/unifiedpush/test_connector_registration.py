@@ -13,10 +13,10 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     ABSENCE,
     LAST_CHANCE,
     TABLE,
+    AppPresence,
     Effect,
     Event,
     Phase,
-    Presence,
     dropped_at,
     event_of_presence,
 )
@@ -57,19 +57,19 @@ class TestTable(Law):
             Event.NO_ENDPOINT
         }
         assert {event_without_endpoint(phase, Reason.NETWORK) for phase in set(Phase) - {Phase.REGISTERING}} == {None}
-        found = {each: event_of_presence(Phase.WISHED, each) for each in Presence}
+        found = {each: event_of_presence(Phase.WISHED, each) for each in AppPresence}
         assert found == {
-            Presence.RUNNING: None,
-            Presence.STARTABLE: Event.APP_GONE,
-            Presence.ABSENT: Event.APP_GONE,
+            AppPresence.RUNNING: None,
+            AppPresence.STARTABLE: Event.APP_GONE,
+            AppPresence.ABSENT: Event.APP_GONE,
         }
 
     def test_an_app_that_can_be_started_is_there(self) -> None:
         """Once it has an endpoint: pushes start it."""
-        for presence in (Presence.RUNNING, Presence.STARTABLE):
+        for presence in (AppPresence.RUNNING, AppPresence.STARTABLE):
             assert event_of_presence(Phase.WAITING, presence) is Event.APP_CAME
             assert event_of_presence(Phase.REGISTERED, presence) is None
-        assert event_of_presence(Phase.REGISTERED, Presence.ABSENT) is Event.APP_GONE
+        assert event_of_presence(Phase.REGISTERED, AppPresence.ABSENT) is Event.APP_GONE
 
 
 class ConnectorRegistration(AnyEvent):

@@ -28,8 +28,8 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     ENDPOINT_PATIENCE,
     MAX_REGISTRATIONS,
     WITH_ENDPOINT,
+    AppPresence,
     ConnectorRegistration,
-    Presence,
 )
 from tocsin.protocol.unifiedpush.distributor_call import (
     Reason,
@@ -146,7 +146,7 @@ class Distributor:
     async def _check(self, service: str) -> None:
         with suppress(BusLost, BusCallRefused):  # it is not known, and so not held against the app
             presence = await self._connectors.presence(service)
-            check_service(service, there=presence is not Presence.ABSENT)
+            check_service(service, there=presence is not AppPresence.ABSENT)
 
     async def _unregister(self, version: int, body: list[Any]) -> list[Any]:
         try:

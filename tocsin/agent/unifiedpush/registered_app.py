@@ -21,11 +21,11 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     ENDING,
     SETTLED,
     TABLE,
+    AppPresence,
     ConnectorRegistration,
     Effect,
     Event,
     Phase,
-    Presence,
     dropped_at,
     event_of_endpoint,
     event_of_presence,
@@ -107,11 +107,11 @@ class RegisteredApp:
         """No endpoint has come in time, for that reason."""
         self._note(lambda r: (event_without_endpoint(r.phase, reason), r))
 
-    def note_presence(self, presence: Presence) -> None:
+    def note_presence(self, presence: AppPresence) -> None:
         """Its app was found so on the bus."""
-        since = self._around.now() if presence is Presence.ABSENT else None
+        since = self._around.now() if presence is AppPresence.ABSENT else None
         self._note(lambda r: (event_of_presence(r.phase, presence), evolve(r, absent_since=since)))
-        if presence is not Presence.ABSENT:
+        if presence is not AppPresence.ABSENT:
             self.courier.app_came()
 
     async def settled(self) -> None:
@@ -255,7 +255,7 @@ class RegisteredApp:
     async def _deliver(self, message: bytes, message_id: str) -> Delivery:
         delivery = await self._around.connectors.deliver(self.registration, message, message_id)
         if delivery is Delivery.ABSENT:
-            self.note_presence(Presence.ABSENT)
+            self.note_presence(AppPresence.ABSENT)
         return delivery
 
     async def _may_go(self) -> None:

@@ -28,7 +28,7 @@ ENDPOINT_PATIENCE: Final = 5.0
 """Seconds that a connector waits for its first endpoint; then it is told that there is none."""
 
 
-class Presence(Enum):
+class AppPresence(Enum):
     """How an app stands on the bus."""
 
     RUNNING = auto()
@@ -172,11 +172,11 @@ def event_of_endpoint(registration: ConnectorRegistration, endpoint: str) -> Eve
     return Event.ENDPOINT
 
 
-def event_of_presence(phase: Phase, presence: Presence) -> Event | None:
+def event_of_presence(phase: Phase, presence: AppPresence) -> Event | None:
     """Decide which event it is that its app was found so on the bus; None where that changes nothing."""
     if phase is Phase.WISHED:
-        return None if presence is Presence.RUNNING else Event.APP_GONE
-    if presence is not Presence.ABSENT:
+        return None if presence is AppPresence.RUNNING else Event.APP_GONE
+    if presence is not AppPresence.ABSENT:
         return Event.APP_CAME if phase is Phase.WAITING else None
     return Event.APP_GONE if phase is Phase.REGISTERED else None
 
