@@ -221,3 +221,14 @@ async def test_what_is_for_now_or_never_does_not_wait_behind_a_pause() -> None:
         await anyio.sleep(1)
         assert {message for _, message, _ in way.app.carried} == {b"first"}
         assert way.courier.missed == 1
+
+
+async def test_what_is_for_now_or_never_does_not_wait_for_long_behind_others() -> None:
+    """A slow app gets what it comes to in time."""
+    async with on_the_way(App(takes=20.0)) as way, anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(partial(way.push, packed(b"%d" % number), ttl=0))
+            await anyio.sleep(0.1)
+        await anyio.sleep(100)
+        assert way.courier.missed + len(way.app.carried) == 4
+        assert way.courier.missed > 0

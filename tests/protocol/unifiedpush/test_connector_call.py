@@ -15,6 +15,7 @@ from tocsin.protocol.platform.power import is_unified_push
 from tocsin.protocol.unifiedpush.connector_call import endpoint_call, message_call, unregistered_call
 from tocsin.protocol.unifiedpush.delivery import (
     LONGEST_PAUSE,
+    NOW,
     PATIENCE,
     Delivery,
     delivery_of_answer,
@@ -107,7 +108,8 @@ def test_what_is_for_now_or_never_has_one_try(delivery: Delivery) -> None:
 
 
 def test_it_is_too_late_for_what_came_before_its_app() -> None:
-    """And not for what came since, also where a clock was set back meanwhile."""
+    """Or waits for long behind others; not for what came since, also where a clock was set back meanwhile."""
+    assert is_missed(age=NOW + 1, there_for=3_600.0)
     assert is_missed(age=10.0, there_for=1.0)
     assert not is_missed(age=1.0, there_for=10.0)
     assert not is_missed(age=-3_600.0, there_for=0.0)

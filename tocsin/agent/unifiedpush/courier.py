@@ -98,7 +98,7 @@ class Courier:
     def _miss(self) -> None:
         self.missed += 1
         if self.missed == 1:
-            words = "its TTL is 0, and the app was not there, or has not taken it"
+            words = "its TTL is 0, and the app was not there, has not taken it, or was too slow for it"
             logger.warning("a push to %s was dropped: %s", self._name, words)
 
     def _drop(self, coding: str) -> None:

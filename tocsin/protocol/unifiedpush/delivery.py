@@ -20,6 +20,9 @@ from tocsin.protocol.webpush.codings import AES128GCM
 PATIENCE: Final = BUDGET - 10.0
 """Seconds in which an app is started, called and heard: within the budget of a handler, so that the push goes back by its own choice."""
 
+NOW: Final = BUDGET
+"""Seconds for which it is now: what waits longer, behind others or for power, is too late where it was for now or never."""
+
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
 """Seconds after which a push that was not taken is tried again: doubled each time; an app that comes ends the wait."""
@@ -72,7 +75,7 @@ def is_missed(age: float, there_for: float) -> bool:
     :param age: seconds since this device took it in.
     :param there_for: seconds for which its app has been there, and pushes are carried to it.
     """
-    return age > there_for
+    return age > min(there_for, NOW)
 
 
 def end_of(delivery: Delivery, *, now_or_never: bool) -> Delivery:
