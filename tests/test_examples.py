@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import shlex
+import shutil
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -17,8 +18,10 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.actors.shelling import PlayedDesktop
+from tests.e2e.desktops.bus import connected, session_bus, until_owned
 from tests.helpers import PATIENCE
 from tests.processes import run, running
+from tocsin.protocol.unifiedpush.names import DISTRIBUTOR
 from tocsin.shell import Handle, Popup
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -52,6 +55,9 @@ STARTED = {"two_processes/process_b.py"}
 HUB = {"hub/app.py", "hub/send.py"}
 """An app and its server, between which a service stands."""
 
+BUS = {"unifiedpush.py"}
+"""One that is called over a session bus."""
+
 PHONE = {"phone/phone.py"}
 """One that is started by calls, and ends when none is left."""
 
@@ -59,7 +65,7 @@ PHONE = {"phone/phone.py"}
 def test_every_example_is_tried() -> None:
     """No example is left to rot."""
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.py")}
-    assert found == {*EXPECTED, *LAUNCHED, *STARTED, *HUB, *PHONE}
+    assert found == {*EXPECTED, *LAUNCHED, *STARTED, *HUB, *BUS, *PHONE}
 
 
 @pytest.mark.parametrize("name", LAUNCHED)
@@ -133,6 +139,32 @@ async def test_an_app_gets_what_its_server_sends_to_a_hub(tmp_path: Path) -> Non
         assert registered[1] == registered[0]
         (listed,) = (await made("hub", "list"))["hubs"]
         assert listed["registrations"] == 1
+
+
+@pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs dbus-daemon")
+async def test_an_app_of_unifiedpush_prints_what_is_sent_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the line that it prints, on a bus of its own; it unregisters at its end, and the line is good no more."""
+    words = ("--state", str(tmp_path / "state"), "--socket", str(tmp_path / "s"))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    async with session_bus(tmp_path) as address, connected(address) as bus:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+        env = os.environ | {"PYTHONPATH": str(EXAMPLES.parent), "PATH": path}
+        async with running("agent", "--json", "--unifiedpush", *words):
+            with anyio.fail_after(30):
+                await until_owned(bus, DISTRIBUTOR)
+                command = [sys.executable, "-W", "error", str(EXAMPLES / "unifiedpush.py")]
+                async with await anyio.open_process(command, env=env) as app:
+                    assert app.stdout is not None
+                    lines = BufferedByteReceiveStream(app.stdout)
+                    line = (await lines.receive_until(b"\n", 4096)).decode()
+                    sent = await anyio.run_process(["/bin/sh", "-c", line], env=env)
+                    assert sent.stdout.startswith(b"accepted with 201")
+                    assert await lines.receive_until(b"\n", 4096) == b"got you have mail"
+                    app.send_signal(signal.SIGINT)
+                    assert await app.wait() == 0
+                refused = b""
+                while b"refused with 410" not in refused:  # it is revoked in its own time
+                    refused = (await anyio.run_process(["/bin/sh", "-c", line], env=env, check=False)).stderr
 
 
 async def test_a_phone_is_started_by_a_call(tmp_path: Path) -> None:

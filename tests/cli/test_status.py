@@ -47,6 +47,28 @@ def test_it_is_said_what_shows_toasts(
     assert "desktop" not in call("status", "--state", str(tmp_path))[1]
 
 
+def test_a_registration_of_unifiedpush_is_shown_by_what_forget_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With what was dropped of its pushes; an earlier agent says the name of its app alone."""
+    row: dict[str, Any] = {"id": "unifiedpush:a.B:0", "app": "a.B", "since": "then", "waiting": ""}
+    row |= {"unreadable": 1, "missed": 2}
+    rows = [row, {"app": "a.C", "since": "now"}]
+    answer = {"status": "ok", "causes": {}, "unifiedpush": {"bus": "is there", "registrations": rows}}
+
+    async def ask(_folder: Path, _request: dict[str, str]) -> dict[str, Any]:
+        return answer
+
+    monkeypatch.setattr(status, "ask", ask)
+    code, output, errors = call("status", "--state", str(tmp_path))
+    assert (code, errors) == (0, "")
+    dropped = "1 push dropped that it cannot read, 2 pushes with TTL 0 dropped while it was not there or took none"
+    assert output.splitlines()[-2:] == [
+        f"  unifiedpush:a.B:0    registered by UnifiedPush since then, {dropped}",
+        "  a.C                  registered by UnifiedPush since now",
+    ]
+
+
 def test_it_is_said_what_is_known_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Which sensor tells what, what apps have said, what is assumed in place of what is unknown."""
     facts = HostFacts(on_battery=False, metered=True)

@@ -18,11 +18,12 @@ import aiohttp
 import anyio
 import pytest
 from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import Factory, define
 
 from tests.e2e.agents import Agent, Journal, in_process, start_agent
 from tests.e2e.desktops.bus import session_bus
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, running
 from tocsin.protocol.webpush.base64url import encode
 from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.webpush.message_encryption import SubscriptionKeys, decrypt, encrypt
@@ -103,6 +104,11 @@ class World:
         assert found["bus"] == "has the name org.unifiedpush.Distributor.tocsin"
         return [each for each in found["registrations"] if each["app"] == name]
 
+    async def dead_letters(self, name: str, number: int = 1) -> list[dict[str, Any]]:
+        """Wait for dead letters of an app."""
+        (app,) = [each["id"] for each in await self.registrations(name)]
+        return await self.agent.until_dead(app, number)
+
     async def until_waiting(self, name: str, word: str) -> None:
         """Wait until the only registration of an app waits for something."""
         with anyio.fail_after(PATIENCE):
@@ -144,6 +150,19 @@ def read(messages: list[dict[str, Any]]) -> list[bytes]:
     bodies = [each["body"] for each in messages]
     hexed = [body[0]["message"] if isinstance(body[0], dict) else body[1] for body in bodies]
     return [decrypt(KEYS, Envelope("aes128gcm", "", "", bytes.fromhex(each))) for each in hexed]
+
+
+async def test_an_agent_says_whether_it_serves_unifiedpush(tmp_path: Path) -> None:
+    """By the name that apps register with; another one says that it does not."""
+    for options, name in (((), None), (("--unifiedpush",), "org.unifiedpush.Distributor.tocsin")):
+        words = ("--state", str(tmp_path / "state"), "--socket", str(tmp_path / "s"), *options)
+        async with running("agent", "--json", *words) as agent:
+            assert agent.first["unifiedpush"] == name
+        async with await anyio.open_process([sys.executable, "-m", "tocsin", "agent", *words]) as process:
+            assert process.stdout is not None
+            lines = await BufferedByteReceiveStream(process.stdout).receive_until(b"ends it", 4096)
+            assert (b"\napps of UnifiedPush register with org.unifiedpush.Distributor.tocsin on" in lines) == bool(name)
+            process.terminate()
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -218,6 +237,24 @@ async def test_what_is_not_acknowledged_comes_again_under_its_id(w: World, answe
         assert taken[-2]["body"][0]["id"] == first["body"][0]["id"]
 
 
+async def test_a_push_for_now_or_never_reaches_no_later_process(w: World) -> None:
+    """With TTL 0 it comes to an app that is there, and is a dead letter otherwise, over restarts of the agent."""
+    chat, ttl = w.fresh(), {"TTL": "0"}
+    async with w.connector(chat):
+        endpoint = await w.endpoint(chat)
+        assert await post(endpoint, b"now", **ttl) == 201
+        assert read(await w.journal(chat).wait_for("Message")) == [b"now"]
+    await w.until_waiting(chat, "cannot be started")
+    assert await post(endpoint, b"never", **ttl) == 201
+    assert [each["reason"] for each in await w.dead_letters(chat)] == ["not_handled"]
+    w.restart_agent()
+    assert await post(endpoint, b"never again", **ttl) == await post(endpoint, b"later") == 201
+    async with w.connector(chat):
+        assert read(await w.journal(chat).wait_for("Message", 2)) == [b"now", b"later"]
+        assert len(await w.dead_letters(chat, 2)) == 2
+        assert (await w.registrations(chat))[0]["missed"] == 1
+
+
 async def test_another_app_cannot_have_a_token_that_is_taken(w: World) -> None:
     """It is refused, and the one that has it goes on."""
     chat, other = w.fresh(), w.fresh()
@@ -275,11 +312,14 @@ async def test_a_user_may_remove_a_registration(w: World) -> None:
         await w.endpoint(chat)
         state = ("--state", str(w.agent.state))
         _, output, _ = await in_process("status", *state)
-        assert re.search(rf"  {chat} +registered by UnifiedPush since 20\S+, a test\n", output)
-        code, output, errors = await in_process("channels", "--json", *state)
-        assert code == 0, errors
-        (app,) = (each for each in (json.loads(line)["app"] for line in output.splitlines()) if f":{chat}:" in each)
-        code, output, errors = await in_process("agent", "forget", app, *state)
+        found = re.search(rf"  (unifiedpush:{chat}:\w+) registered by UnifiedPush since 20\S+, a test\n", output)
+        assert found, output
+        app = found[1]
+        assert [each["id"] for each in await w.registrations(chat)] == [app]
+        code, output, errors = await in_process("agent", "forget", app, *state, "--socket", "another.sock")
+        assert (code, output) == (1, "")
+        assert f"has the socket {w.agent.socket}, and not " in errors
+        code, output, errors = await in_process("agent", *state, "forget", app, "--socket", str(w.agent.socket))
         assert (code, output) == (0, f"{app} was removed: 1 registration\n"), errors
         (told,) = await w.journal(chat).wait_for("Unregistered")
         assert told["body"] == [{"token": chat}]

@@ -22,6 +22,7 @@ from tocsin.cli.terminal import complain, show
 from tocsin.collector import collect_rarely
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.idleness import ON_DEMAND
+from tocsin.protocol.unifiedpush.names import DISTRIBUTOR
 from tocsin.tasks import task_group
 from tocsin.transport.agent_socket import default_socket
 
@@ -156,6 +157,7 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
         ) as agent:
             where = {"socket": str(agent.socket), "state": str(state), "service": service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)
+            where["unifiedpush"] = DISTRIBUTOR if arguments.unifiedpush else None
             show(json.dumps(where) if arguments.json else _words(where))
             manager.tell_ready(f"apps connect to {agent.socket}")
             async with task_group() as tasks:
@@ -199,4 +201,7 @@ async def _until_replaced(agent: Agent, serving: anyio.CancelScope) -> None:
 
 
 def _words(where: dict[str, str | None]) -> str:
-    return f"apps connect to {where['socket']}\nthe push service is {where['service']}\nCtrl-C ends it"
+    lines = [f"apps connect to {where['socket']}", f"the push service is {where['service']}"]
+    if name := where["unifiedpush"]:
+        lines.append(f"apps of UnifiedPush register with {name} on the session bus")
+    return "\n".join([*lines, "Ctrl-C ends it"])

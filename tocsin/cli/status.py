@@ -214,7 +214,8 @@ def _show_apps(answer: dict[str, Any]) -> None:
     if unifiedpush := answer.get("unifiedpush"):
         show(f"  {'UnifiedPush':<20} {harmless(unifiedpush.get('bus'))}")
         for each in unifiedpush.get("registrations", ()):
-            show(f"  {harmless(each.get('app')):<20} {harmless(_registration_of(each))}")
+            id_ = each.get("id", each.get("app"))  # an earlier agent says none
+            show(f"  {harmless(id_):<20} {harmless(_registration_of(each))}")
 
 
 def _node_cells(node: dict[str, Any]) -> list[object]:
@@ -236,8 +237,14 @@ def _registration_of(registration: dict[str, Any]) -> str:
     """Say in words how a registration of UnifiedPush stands."""
     words = [f"registered by UnifiedPush since {registration.get('since')}", registration.get("description")]
     if unreadable := registration.get("unreadable"):
-        words.append(f"{unreadable} pushes that it cannot read were dropped")
+        words.append(f"{_pushes(unreadable)} dropped that it cannot read")
+    if missed := registration.get("missed"):
+        words.append(f"{_pushes(missed)} with TTL 0 dropped while it was not there or took none")
     return ", ".join(map(str, filter(None, [*words, registration.get("waiting")])))
+
+
+def _pushes(number: Any) -> str:
+    return "1 push" if number == 1 else f"{number} pushes"
 
 
 def _desktop_of(desktop: dict[str, Any]) -> str:

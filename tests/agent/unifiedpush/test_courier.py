@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,11 +20,23 @@ from tocsin.protocol.webpush.envelope import EMPTY, Envelope
 from tocsin.testing import channel, received
 from tocsin.testing.made import MadeChannel
 
+DAY = 86_400
+
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Run on trio with a clock that jumps to the next deadline."""
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+def now() -> float:
+    """Return seconds since the epoch."""
+    return 1e9 + anyio.current_time()
+
+
+def moment(seconds: float) -> datetime:
+    """Return them as a date."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def packed(body: bytes, coding: str = "aes128gcm") -> bytes:
@@ -55,14 +69,16 @@ class Way:
     courier: Courier
     channel: MadeChannel
 
-    async def push(self, body: bytes, **more: Any) -> None:
-        """Play the inbox: offer a payload, while there is a handler, until it is handled."""
-        attempt = 1
+    async def push(self, body: bytes, *, ttl: int = DAY, **more: Any) -> bool:
+        """Play the inbox: offer a payload, while there is a handler, until it is handled or its handler does not want it; tell which."""
+        came, attempt = now(), 1
+        more |= {"received_at": moment(came), "expires_at": moment(came + ttl) if ttl else None}
         while True:
             while not self.channel._session.handlers:  # noqa: ASYNC110  # as an inbox looks whether there is one
                 await anyio.sleep(0.05)
-            if await self.channel.push(received(body, attempt=attempt, **more)):
-                return
+            args = received(body, attempt=attempt, **more)
+            if await self.channel.push(args) or not args.undecided:
+                return args.handled
             attempt += 1
 
 
@@ -72,7 +88,7 @@ async def on_the_way(app: App | None = None, *, is_there: bool = True) -> AsyncI
     app = app or App()
     if is_there:
         app.is_there.set()
-    way = Way(app, Courier("org.example.Chat", app.deliver, app.is_there.wait), channel())
+    way = Way(app, Courier("org.example.Chat", app.deliver, app.is_there.wait, now), channel())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(way.courier.carry, way.channel)
         yield way
@@ -162,6 +178,57 @@ async def test_it_ends_with_its_channel() -> None:
     app.is_there.set()
     made = channel()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Courier("org.example.Chat", app.deliver, app.is_there.wait).carry, made)
+        tasks.start_soon(Courier("org.example.Chat", app.deliver, app.is_there.wait, now).carry, made)
         await anyio.sleep(0.1)
         await made.close()
+
+
+@pytest.mark.parametrize("result", [Delivery.KEPT, Delivery.ABSENT])
+async def test_what_is_for_now_or_never_is_tried_once(result: Delivery, caplog: pytest.LogCaptureFixture) -> None:
+    """Its sender has said TTL 0: it is a dead letter then, counted each time, said once, and what comes behind goes on."""
+    async with on_the_way(App(result)) as way:
+        assert not await way.push(packed(b"now"), ttl=0)
+        assert not await way.push(packed(b"again"), ttl=0)
+        way.app.result = Delivery.ACKNOWLEDGED
+        assert await way.push(packed(b"third"), ttl=0)
+        assert [message for _, message, _ in way.app.carried] == [b"now", b"again", b"third"]
+        assert (way.courier.missed, len(caplog.records)) == (2, 1)
+
+
+async def test_what_is_for_now_or_never_does_not_wait_for_its_app() -> None:
+    """What came before the app is not carried to it, but for what may wait."""
+    async with on_the_way(is_there=False) as way, anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(way.push, packed(b"never"), ttl=0))
+        await anyio.sleep(10)
+        tasks.start_soon(way.push, packed(b"later"))
+        await anyio.sleep(10)
+        way.app.is_there.set()
+        await anyio.sleep(1)
+        assert await way.push(packed(b"now"), ttl=0)
+        assert [message for _, message, _ in way.app.carried] == [b"later", b"now"]
+        assert way.courier.missed == 1
+
+
+async def test_what_is_for_now_or_never_does_not_wait_behind_a_pause() -> None:
+    """It is dropped when the pause of what has to go before it is over."""
+    async with on_the_way(App(Delivery.KEPT)) as way, anyio.create_task_group() as tasks:
+        tasks.start_soon(way.push, packed(b"first"))
+        await anyio.sleep(60)
+        tasks.start_soon(partial(way.push, packed(b"never"), ttl=0))
+        await anyio.sleep(10)
+        way.app.result = Delivery.ACKNOWLEDGED
+        way.courier.app_came()
+        await anyio.sleep(1)
+        assert {message for _, message, _ in way.app.carried} == {b"first"}
+        assert way.courier.missed == 1
+
+
+async def test_what_is_for_now_or_never_does_not_wait_for_long_behind_others() -> None:
+    """A slow app gets what it comes to in time."""
+    async with on_the_way(App(takes=20.0)) as way, anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(partial(way.push, packed(b"%d" % number), ttl=0))
+            await anyio.sleep(0.1)
+        await anyio.sleep(100)
+        assert way.courier.missed + len(way.app.carried) == 4
+        assert way.courier.missed > 0

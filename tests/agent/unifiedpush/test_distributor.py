@@ -8,10 +8,11 @@ from typing import Any
 
 import anyio
 import pytest
-from dbus_fast import Variant
+from dbus_fast import Message, Variant
 
-from tests.agent.unifiedpush.served import CHAT, served, until_owned
+from tests.agent.unifiedpush.served import CHAT, TOKEN, Served, served, until_owned
 from tocsin.agent.unifiedpush import distributor as module
+from tocsin.bus_service import INVALID_ARGUMENTS
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import NotFound
 from tocsin.protocol.hresult import HResult
@@ -71,17 +72,95 @@ async def test_two_calls_at_once_are_one_registration(tmp_path: Path, address: s
         assert len(s.distributor.report()["registrations"]) == 1
 
 
-@pytest.mark.parametrize(("reachable", "reason"), [(False, "NETWORK"), (True, "INTERNAL_ERROR")])
-async def test_an_app_does_not_wait_for_the_network(
-    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch, reachable: bool, reason: str
+async def until_forgotten(s: Served, token: str = TOKEN) -> None:
+    """Wait until nothing is kept of a registration."""
+    while token in s.store.rows:  # noqa: ASYNC110  # it ends in its own time
+        await anyio.sleep(0.005)
+
+
+async def test_an_app_does_not_wait_for_a_service_that_is_silent(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told to try again, and nothing is kept of it."""
+    """It is told so, and nothing is kept of it."""
     monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
-    async with served(tmp_path, address, reachable=reachable) as s:
+    async with served(tmp_path, address) as s:
         await until_owned(s)
-        assert await s.register() == failed(reason)
-        while s.distributor.report()["registrations"]:  # noqa: ASYNC110  # it ends in its own time
+        assert await s.register() == failed("INTERNAL_ERROR")
+        await until_forgotten(s)
+
+
+async def test_an_app_that_was_told_of_no_network_gets_its_endpoint_with_it(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for the answer, nor has it to ask again."""
+    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
+    async with served(tmp_path, address, reachable=False) as s:
+        await until_owned(s)
+        assert await s.register() == failed("NETWORK")
+        assert s.heard == []
+        (waiting,) = s.distributor.report()["registrations"]
+        assert waiting["waiting"].startswith("waits for its endpoint")
+        s.platform.service.reachable = True
+        await s.platform.service.accept()
+        await s.platform.service.grant()
+        while not s.heard:  # noqa: ASYNC110  # the app is told in its own time
             await anyio.sleep(0.005)
+        assert s.heard[0].body[0]["endpoint"].value == s.store.rows[TOKEN].endpoint != ""
+        assert s.store.rows[TOKEN].phase is Phase.REGISTERED
+
+
+async def test_without_a_network_the_last_token_of_an_app_counts(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries again with another one; what it asks for at the same time it wants all of."""
+    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
+    async with served(tmp_path, address, reachable=False) as s:
+        await until_owned(s)
+        assert await s.register("first") == failed("NETWORK")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(s.register, "second")
+            tasks.start_soon(s.register, "third")
+        await until_forgotten(s, "first")
+        assert await s.register("second") == failed("NETWORK")
+        assert set(s.store.rows) == {"second", "third"}
+
+
+async def test_an_app_that_has_ended_waits_for_no_network(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it ends before it was told, or after that: its next process may know another token."""
+    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
+    async with served(tmp_path, address, reachable=False) as s:
+        await until_owned(s)
+        assert await s.register() == failed("NETWORK")
+        await s.bus.release_name(CHAT)
+        await until_forgotten(s)
+        await s.bus.request_name(CHAT)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(s.register)
+            while TOKEN not in s.store.rows:  # noqa: ASYNC110  # it is written down in its own time
+                await anyio.sleep(0.005)
+            await s.bus.release_name(CHAT)
+        await until_forgotten(s)
+
+
+async def test_a_name_by_which_no_app_can_be_reached_is_refused(tmp_path: Path, address: str) -> None:
+    """In both versions, and in words: nothing owns it, and no file starts it."""
+    async with served(tmp_path, address) as s:
+        await until_owned(s)
+        call = Message(
+            destination=DISTRIBUTOR,
+            path=DISTRIBUTOR_PATH,
+            interface="org.unifiedpush.Distributor1",
+            member="Register",
+            signature="sss",
+            body=["org.example.Nobody", TOKEN, ""],
+        )
+        answer = await s.bus.call(call)
+        assert answer is not None
+        assert answer.error_name == INVALID_ARGUMENTS
+        assert "nothing owns 'org.example.Nobody', and no file of that name" in answer.body[0]
+        assert await s.register(service="org.example.Nobody") == INVALID_ARGUMENTS
         assert s.store.rows == {}
 
 
@@ -168,7 +247,7 @@ async def test_malformed_calls_are_errors(tmp_path: Path, address: str, call: tu
     """For whom has written the app."""
     async with served(tmp_path, address) as s:
         await until_owned(s)
-        assert await s.ask(*call) == "org.freedesktop.DBus.Error.InvalidArgs"
+        assert await s.ask(*call) == INVALID_ARGUMENTS
 
 
 async def test_what_is_not_registered_is_unregistered_already(tmp_path: Path, address: str) -> None:

@@ -12,7 +12,18 @@ from attrs import evolve
 from tests.agent.unifiedpush.played import ASKED, MemoryRegistrations, World, living
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.unifiedpush.connector_registration import ABSENCE, LAST_CHANCE, ConnectorRegistration, Phase
+from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.unifiedpush.connector_registration import (
+    ABSENCE,
+    LAST_CHANCE,
+    AppPresence,
+    ConnectorRegistration,
+    Phase,
+)
+from tocsin.protocol.unifiedpush.delivery import Delivery
+from tocsin.protocol.unifiedpush.distributor_call import Reason
+from tocsin.protocol.values import NotificationType, Outcome
+from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.protocol.webpush.sender import web_push_sender
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -70,10 +81,10 @@ async def test_another_endpoint_is_told() -> None:
 
 async def test_nothing_is_kept_where_no_endpoint_comes_in_time() -> None:
     """Its app is to try again; the request is taken back."""
-    w = World(connected=False)
+    w = World()
     async with living(w) as app:
         await w.until_asked(m.CreateChannel)
-        app.give_up()
+        app.give_up(Reason.INTERNAL_ERROR)
         await app.settled()
         assert (app.registration.phase, w.store.rows) == (Phase.DROPPED, {})
         await app.ended()
@@ -106,13 +117,13 @@ async def test_an_app_that_is_gone_for_days_is_unregistered() -> None:
     w = World(MemoryRegistrations(STORED))
     async with living(w, STORED) as app:
         await w.grant()
-        app.note_presence(there=False)
+        app.note_presence(AppPresence.ABSENT)
         await anyio.sleep(ABSENCE - DAY)
         assert "not running" in app.standing
-        app.note_presence(there=True)
+        app.note_presence(AppPresence.STARTABLE)
         await anyio.sleep(HOUR)
         assert (app.registration.phase, app.registration.absent_since) == (Phase.REGISTERED, None)
-        app.note_presence(there=False)
+        app.note_presence(AppPresence.ABSENT)
         await anyio.sleep(ABSENCE - HOUR)
         assert app.registration.phase is Phase.WAITING
         await anyio.sleep(HOUR)
@@ -169,7 +180,7 @@ async def test_one_that_ends_takes_nothing_more() -> None:
         app.unregister()
         app.remove()
         app.register(ASKED)
-        app.note_presence(there=False)
+        app.note_presence(AppPresence.ABSENT)
         await app.settled()
         assert app.registration.phase is Phase.UNREGISTERING
         await w.let_close()
@@ -190,3 +201,41 @@ async def test_a_channel_that_is_renewed_delivers_beside_the_one_before() -> Non
         assert w.connectors.endpoints == ["http://push.test/p/c9"]
         subscribed = [each.channel for each in w.asked(m.Subscribe) if isinstance(each, m.Subscribe)]
         assert subscribed == ["c1", "c9"]
+
+
+async def test_a_push_for_now_or_never_is_not_kept_for_an_app_that_has_gone() -> None:
+    """Its row says no end, as its sender has said TTL 0: it is a dead letter at once, and one that may wait is kept."""
+    w = World(MemoryRegistrations(STORED))
+    w.connectors.result = Delivery.ABSENT
+    async with living(w, STORED) as app:
+        await w.grant()
+        await w.until_asked(m.Subscribe)
+        body = Envelope("aes128gcm", "", "", b"x").pack()
+        row = m.PayloadRow(1, "m1", NotificationType.RAW, body, 1, None, "c1", received=w.wall + 0.6)
+        w.port.tell.send_urgent(m.Deliveries(app.registration.app, (row,)))
+        await anyio.sleep(1)
+        later = row._replace(sequence=2, expires=w.wall + DAY)
+        w.port.tell.send_urgent(m.Deliveries(app.registration.app, (later,)))
+        await anyio.sleep(1)
+        outcomes = [each for message in w.asked(m.Outcomes) for each in getattr(message, "rows", ())]
+        assert [(each[0], each[1]) for each in outcomes] == [(1, Outcome.NOT_HANDLED), (2, Outcome.GIVEN_BACK)]
+        assert (app.registration.phase, app.courier.missed) == (Phase.WAITING, 1)
+
+
+async def test_what_was_asked_for_over_a_lost_connection_is_asked_for_over_the_next_one() -> None:
+    """At once, and not when the platform would try again."""
+    w = World()
+    async with living(w) as app:
+        await w.until_asked(m.CreateChannel)
+        w.connected = False
+        w.port.tell.send_urgent(m.PlatformStanding(None, w.connected, ConnectionCause.LOST, "lost", 0.0, 1.0))
+        app.give_up(Reason.NETWORK)
+        await app.settled()
+        assert (app.registration.phase, w.store.rows["t"].phase) == (Phase.WISHED, Phase.WISHED)
+        await anyio.sleep(HOUR)
+        assert len(w.asked(m.CreateChannel)) == 1
+        w.connected = True
+        w.port.tell.send_urgent(m.PlatformStanding(None, w.connected, None, "", 0.0, 0.0))
+        await w.grant(number=2)
+        await anyio.sleep(1)
+        assert (app.registration.phase, w.connectors.endpoints) == (Phase.REGISTERED, [ENDPOINT])

@@ -15,10 +15,14 @@ from tocsin.protocol.platform.power import is_unified_push
 from tocsin.protocol.unifiedpush.connector_call import endpoint_call, message_call, unregistered_call
 from tocsin.protocol.unifiedpush.delivery import (
     LONGEST_PAUSE,
+    NOW,
     PATIENCE,
     Delivery,
     delivery_of_answer,
     delivery_of_error,
+    end_of,
+    is_missed,
+    is_now_or_never,
     pause_after,
 )
 from tocsin.protocol.unifiedpush.distributor_call import Reason
@@ -91,6 +95,24 @@ def test_tries_become_rarer_up_to_a_bound(failures: int) -> None:
     """An app that refuses a push for days is called every five minutes."""
     assert 0 < pause_after(failures) <= pause_after(failures + 1) <= LONGEST_PAUSE
     assert pause_after(failures) == min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 99))
+
+
+@pytest.mark.parametrize("delivery", [each for each in Delivery if each is not Delivery.DROPPED])
+def test_what_is_for_now_or_never_has_one_try(delivery: Delivery) -> None:
+    """It is taken or dropped; what has more time stays what it is."""
+    taken = delivery is Delivery.ACKNOWLEDGED
+    assert end_of(delivery, now_or_never=True) is (Delivery.ACKNOWLEDGED if taken else Delivery.DROPPED)
+    assert end_of(delivery, now_or_never=False) is delivery
+    assert is_now_or_never(None)
+    assert not is_now_or_never(1e9)
+
+
+def test_it_is_too_late_for_what_came_before_its_app() -> None:
+    """Or waits for long behind others; not for what came since, also where a clock was set back meanwhile."""
+    assert is_missed(age=NOW + 1, there_for=3_600.0)
+    assert is_missed(age=10.0, there_for=1.0)
+    assert not is_missed(age=1.0, there_for=10.0)
+    assert not is_missed(age=-3_600.0, there_for=0.0)
 
 
 def test_a_delivery_ends_before_the_budget_of_its_handler() -> None:

@@ -13,11 +13,15 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     ABSENCE,
     LAST_CHANCE,
     TABLE,
+    AppPresence,
     Effect,
     Event,
     Phase,
     dropped_at,
+    event_of_presence,
 )
+from tocsin.protocol.unifiedpush.distributor_call import Reason
+from tocsin.protocol.unifiedpush.no_endpoint import event_without_endpoint
 
 WITH_ENDPOINT = {Phase.REGISTERED, Phase.WAITING}
 
@@ -45,6 +49,27 @@ class TestTable(Law):
         for (before, _), (after, effects) in TABLE.items():
             if after not in {before, Phase.DROPPED}:
                 assert effects[0] is Effect.KEEP
+
+    def test_without_a_network_the_wish_of_an_app_is_kept_while_its_process_runs(self) -> None:
+        """What has it started, or has ended its name, may know no token of the one before."""
+        assert event_without_endpoint(Phase.REGISTERING, Reason.NETWORK) is Event.NO_NETWORK
+        assert {event_without_endpoint(Phase.REGISTERING, each) for each in set(Reason) - {Reason.NETWORK}} == {
+            Event.NO_ENDPOINT
+        }
+        assert {event_without_endpoint(phase, Reason.NETWORK) for phase in set(Phase) - {Phase.REGISTERING}} == {None}
+        found = {each: event_of_presence(Phase.WISHED, each) for each in AppPresence}
+        assert found == {
+            AppPresence.RUNNING: None,
+            AppPresence.STARTABLE: Event.APP_GONE,
+            AppPresence.ABSENT: Event.APP_GONE,
+        }
+
+    def test_an_app_that_can_be_started_is_there(self) -> None:
+        """Once it has an endpoint: pushes start it."""
+        for presence in (AppPresence.RUNNING, AppPresence.STARTABLE):
+            assert event_of_presence(Phase.WAITING, presence) is Event.APP_CAME
+            assert event_of_presence(Phase.REGISTERED, presence) is None
+        assert event_of_presence(Phase.REGISTERED, AppPresence.ABSENT) is Event.APP_GONE
 
 
 class ConnectorRegistration(AnyEvent):

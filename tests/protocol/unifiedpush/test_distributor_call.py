@@ -16,6 +16,7 @@ from tocsin.protocol.unifiedpush.distributor_call import (
     RegisterCall,
     RegistrationRefusal,
     answer_to_register,
+    check_service,
     read_register,
     read_unregister,
 )
@@ -75,6 +76,13 @@ def test_malformed_calls_are_refused(values: dict[str, Any]) -> None:
     """No name of a service, no token, or of another type than the specification has."""
     with pytest.raises(ProtocolViolation):
         read_register(2, asked(**values))
+
+
+def test_an_app_that_cannot_be_reached_is_refused() -> None:
+    """It reads what would be right."""
+    check_service("org.example.App", there=True)
+    with pytest.raises(ProtocolViolation, match="own the name before Register"):
+        check_service("org.example.App", there=False)
 
 
 def test_what_is_missing_is_said() -> None:

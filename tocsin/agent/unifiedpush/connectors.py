@@ -7,7 +7,7 @@ import anyio
 from tocsin.bus_connection import BUS, BUS_PATH, BusCallRefused, BusConnection, BusLost
 from tocsin.bus_service import as_pairs, as_variants
 from tocsin.protocol.unifiedpush.connector_call import ConnectorCall, endpoint_call, message_call, unregistered_call
-from tocsin.protocol.unifiedpush.connector_registration import ConnectorRegistration
+from tocsin.protocol.unifiedpush.connector_registration import AppPresence, ConnectorRegistration
 from tocsin.protocol.unifiedpush.delivery import PATIENCE, Delivery, delivery_of_answer, delivery_of_error
 from tocsin.protocol.unifiedpush.names import CONNECTOR_PATH
 
@@ -64,16 +64,16 @@ class Connectors:
         r = registration
         await self._tell(r.service, unregistered_call(r.version, r.token, confirms=confirms))
 
-    async def is_there(self, service: str) -> bool:
+    async def presence(self, service: str) -> AppPresence:
         """Tell whether an app is running, or can be started.
 
         :raises BusLost: there is no bus.
         :raises BusCallRefused: the bus does not say.
         """
         if await self._is_owned(service):
-            return True
+            return AppPresence.RUNNING
         answer = await self._bus.call(BUS, BUS, BUS_PATH, "ListActivatableNames")
-        return service in answer.body[0]
+        return AppPresence.STARTABLE if service in answer.body[0] else AppPresence.ABSENT
 
     async def _is_owned(self, service: str) -> bool:
         answer = await self._bus.call(BUS, BUS, BUS_PATH, "NameHasOwner", "s", [service])

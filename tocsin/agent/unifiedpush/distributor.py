@@ -27,6 +27,8 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     ENDING,
     ENDPOINT_PATIENCE,
     MAX_REGISTRATIONS,
+    WITH_ENDPOINT,
+    AppPresence,
     ConnectorRegistration,
 )
 from tocsin.protocol.unifiedpush.distributor_call import (
@@ -34,6 +36,7 @@ from tocsin.protocol.unifiedpush.distributor_call import (
     RegisterCall,
     RegistrationRefusal,
     answer_to_register,
+    check_service,
     read_register,
     read_unregister,
 )
@@ -123,6 +126,8 @@ class Distributor:
     async def _register(self, version: int, body: list[Any]) -> list[Any]:
         try:
             asked = read_register(version, body)
+            if isinstance(asked, RegisterCall):
+                await self._check(asked.service)
         except ProtocolViolation as wrong:
             raise BusCallRefused(INVALID_ARGUMENTS, str(wrong)) from None
         refusal = asked if isinstance(asked, RegistrationRefusal) else await self._registered(asked)
@@ -137,6 +142,11 @@ class Distributor:
                 refusal.words,
             )
         return answer_to_register(version, refusal)
+
+    async def _check(self, service: str) -> None:
+        with suppress(BusLost, BusCallRefused):  # it is not known, and so not held against the app
+            presence = await self._connectors.presence(service)
+            check_service(service, there=presence is not AppPresence.ABSENT)
 
     async def _unregister(self, version: int, body: list[Any]) -> list[Any]:
         try:
@@ -161,6 +171,8 @@ class Distributor:
                 await self._end_of(life)
                 life = self._lives.get(digest_of(asked.token))
             if life is None:
+                for other in self._lives_of(asked.service):
+                    other.try_with_other_token()
                 if len(self._lives) >= MAX_REGISTRATIONS:
                     return RegistrationRefusal(
                         Reason.ACTION_REQUIRED, f"{MAX_REGISTRATIONS} registrations are kept, and no more"
@@ -169,20 +181,22 @@ class Distributor:
             life.register(asked)
             await self._presence.watch(asked.service)
             await life.settled()
-        if life is not None and not patience.cancelled_caught and life.registration.phase not in ENDING:
+        if life is not None and not patience.cancelled_caught and life.registration.phase in WITH_ENDPOINT:
             return None
         return self._given_up(life)
 
     def _given_up(self, life: RegisteredApp | None) -> RegistrationRefusal:
         connection = self._platform.status().connection
-        if life is not None:
-            life.give_up()
-        return refusal_without_endpoint(
+        refusal = refusal_without_endpoint(
             connected=connection.connected,
             cause=connection.cause,
             text=connection.text,
             fault="" if life is None else life.fault,
         )
+        if life is not None:
+            life.give_up(refusal.reason)
+            self._doubt(life.registration.service)  # it may have gone while it waited
+        return refusal
 
     # Registrations
 
@@ -198,9 +212,9 @@ class Distributor:
                 service = next(iter(self._doubtful))
                 del self._doubtful[service]
                 with suppress(BusLost, BusCallRefused):  # it is not known, so nothing changes
-                    there = await self._connectors.is_there(service)
+                    presence = await self._connectors.presence(service)
                     for life in self._lives_of(service):
-                        life.note_presence(there=there)
+                        life.note_presence(presence)
 
     def _begin(self, registration: ConnectorRegistration) -> RegisteredApp:
         life = RegisteredApp(registration, self._around)
@@ -247,8 +261,8 @@ def _makes_way(life: RegisteredApp, asked: RegisterCall) -> bool:
 def _reported(life: RegisteredApp) -> dict[str, Any]:
     r = life.registration
     since = datetime.fromtimestamp(r.since, UTC).isoformat(timespec="seconds")
-    about = {"app": r.service, "description": r.description, "since": since, "waiting": life.standing}
-    return about | {"unreadable": life.courier.unreadable}
+    about = {"id": r.app, "app": r.service, "description": r.description, "since": since, "waiting": life.standing}
+    return about | {"unreadable": life.courier.unreadable, "missed": life.courier.missed}
 
 
 @asynccontextmanager

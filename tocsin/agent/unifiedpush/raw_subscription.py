@@ -45,9 +45,11 @@ class RawSubscription:
         self._channels = HeldChannels(session, app)
         self._channels.renewed.append(self._renewed)
         self._channels.revoked.append(self._revoked)
-        session.on_connection = self._connection_changed
+        session.on_connection = self._turn
         self._turned = anyio.Event()
         """Set when the connection to the push service is another."""
+        self._asking = anyio.CancelScope()
+        """Ends the wait for an answer of the push service."""
         self._serving: TaskGroup | None = None
         self._channel: PushNotificationChannel | None = None
         self.fault = ""
@@ -70,16 +72,12 @@ class RawSubscription:
 
     async def revoke(self) -> None:
         """Have it revoked, and return when it is; :meth:`run` has ended by then."""
-        failures = 0
-        self._turned = anyio.Event()
+        failures, turned = 0, self._turned
         while not await self._is_revoked():
             failures += 1
             with anyio.move_on_after(pause_after(failures)):
-                await self._turned.wait()
-            self._turned = anyio.Event()
-
-    def _connection_changed(self) -> None:
-        self._turned.set()
+                await turned.wait()
+            turned = self._turned
 
     async def _serve(self, operation: CreateChannelOperation | None) -> None:
         await self._take(await self._granted(operation))
@@ -91,10 +89,9 @@ class RawSubscription:
     async def _granted(self, operation: CreateChannelOperation | None) -> PushNotificationChannel:
         failures = 0
         while True:
-            self._turned = anyio.Event()
+            turned = self._turned
             try:
-                asked = operation or self._channels.request(self._sender)
-                channel = await asked.channel()
+                channel = await self._channel_of(operation)
             except PushError as refused:
                 self.fault = harmless(refused, MAX_SENTENCE)
                 operation = None
@@ -102,10 +99,29 @@ class RawSubscription:
                     self._refused()
                 failures += 1
                 with anyio.move_on_after(pause_after(failures)):
-                    await self._turned.wait()
+                    await turned.wait()
             else:
                 self.fault = ""
                 return channel
+
+    async def _channel_of(self, operation: CreateChannelOperation | None) -> PushNotificationChannel:
+        """Wait for it, and ask for it where that was not done.
+
+        It is asked for once there is a connection, and anew over the next one: a request that has failed for want of one is
+        tried again after a minute or more, and not as soon as there is one.
+        """
+        while True:
+            with anyio.CancelScope() as self._asking:
+                while operation is None and not self._is_connected():
+                    await self._turned.wait()
+                return await (operation or self._channels.request(self._sender)).channel()
+            operation = None
+
+    def _turn(self) -> None:
+        self._turned.set()
+        self._turned = anyio.Event()
+        if not self._is_connected():
+            self._asking.cancel()
 
     def _renewed(self, channel: PushNotificationChannel) -> None:
         if self._serving is not None:
@@ -120,7 +136,7 @@ class RawSubscription:
 
     async def _is_revoked(self) -> bool:
         try:
-            channel = self._channel or await self._channels.request(self._sender).channel()
+            channel = self._channel or await self._channel_of(None)
             await channel.close()
         except ChannelClosed:
             return True

@@ -21,6 +21,7 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     ENDING,
     SETTLED,
     TABLE,
+    AppPresence,
     ConnectorRegistration,
     Effect,
     Event,
@@ -30,7 +31,8 @@ from tocsin.protocol.unifiedpush.connector_registration import (
     event_of_presence,
 )
 from tocsin.protocol.unifiedpush.delivery import Delivery
-from tocsin.protocol.unifiedpush.distributor_call import RegisterCall
+from tocsin.protocol.unifiedpush.distributor_call import Reason, RegisterCall
+from tocsin.protocol.unifiedpush.no_endpoint import event_without_endpoint
 from tocsin.tasks import task_group
 
 Happening = Callable[[ConnectorRegistration], tuple[Event | None, ConnectorRegistration]]
@@ -63,7 +65,7 @@ class RegisteredApp:
         self._ended = anyio.Event()
         self._serving = anyio.CancelScope()
         self._subscription: RawSubscription | None = None
-        self.courier = Courier(registration.service, self._deliver, self._may_go)
+        self.courier = Courier(registration.service, self._deliver, self._may_go, around.now)
         self._perform: dict[Effect, Callable[[], Awaitable[None]]] = {
             Effect.KEEP: self._keep,
             Effect.ASK_ENDPOINT: self._ask_endpoint,
@@ -97,19 +99,23 @@ class RegisteredApp:
         """Its app registers with another sender's key."""
         self._note(lambda r: (None if r.phase in ENDING else Event.OTHER_KEY, r))
 
-    def give_up(self) -> None:
-        """No endpoint has come in time."""
-        self._note(lambda r: (Event.NO_ENDPOINT if r.phase is Phase.REGISTERING else None, r))
+    def try_with_other_token(self) -> None:
+        """Its app registers with another token."""
+        self._note(lambda r: (Event.OTHER_TOKEN if r.phase is Phase.WISHED else None, r))
 
-    def note_presence(self, *, there: bool) -> None:
-        """Its app was found running or to be started, or neither."""
-        since = None if there else self._around.now()
-        self._note(lambda r: (event_of_presence(r.phase, there=there), evolve(r, absent_since=since)))
-        if there:
+    def give_up(self, reason: Reason) -> None:
+        """No endpoint has come in time, for that reason."""
+        self._note(lambda r: (event_without_endpoint(r.phase, reason), r))
+
+    def note_presence(self, presence: AppPresence) -> None:
+        """Its app was found so on the bus."""
+        since = self._around.now() if presence is AppPresence.ABSENT else None
+        self._note(lambda r: (event_of_presence(r.phase, presence), evolve(r, absent_since=since)))
+        if presence is not AppPresence.ABSENT:
             self.courier.app_came()
 
     async def settled(self) -> None:
-        """Wait until it has an endpoint, or comes to its end, and all that has happened before is written down."""
+        """Wait until it has an endpoint, or its app is told that there is none, or it comes to its end, and all that has happened before is written down."""
         while self._happenings or self.registration.phase not in SETTLED:
             await self._changed.wait()
 
@@ -142,7 +148,7 @@ class RegisteredApp:
         try:
             async with self._around.session_of(self.registration.app) as session, task_group() as tasks:
                 r, connected = self.registration, self._around.is_connected
-                self._subscription = RawSubscription(session, r.app, r.key, connected, self._carry, self.give_up)
+                self._subscription = RawSubscription(session, r.app, r.key, connected, self._carry, self._refused)
                 self._tasks: TaskGroup = tasks
                 tasks.start_soon(self._watch_absence)
                 if r.phase is Phase.UNREGISTERING:
@@ -232,6 +238,10 @@ class RegisteredApp:
         with self._serving:
             await subscription.run()
 
+    def _refused(self) -> None:
+        """The push service, or what the user has set, gives none."""
+        self.give_up(Reason.ACTION_REQUIRED)
+
     async def _revoke(self, subscription: RawSubscription) -> None:
         await subscription.revoke()
         self._note(lambda r: (Event.REVOKED, r))
@@ -245,7 +255,7 @@ class RegisteredApp:
     async def _deliver(self, message: bytes, message_id: str) -> Delivery:
         delivery = await self._around.connectors.deliver(self.registration, message, message_id)
         if delivery is Delivery.ABSENT:
-            self.note_presence(there=False)
+            self.note_presence(AppPresence.ABSENT)
         return delivery
 
     async def _may_go(self) -> None:

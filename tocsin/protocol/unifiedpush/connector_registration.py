@@ -1,12 +1,13 @@
 """A registration of a UnifiedPush connector: from its first call of ``Register`` until nothing is kept of it.
 
 It is kept while its app is running or can be started by the bus, and dropped only when neither was so for days: an app that is being
-replaced by another version of itself is neither for a moment.
+replaced by another version of itself is neither for a moment. One that has no endpoint for want of a network is kept while the app's
+process runs, which alone may know the token: the next one may ask with another.
 """
 
 from __future__ import annotations
 
-from enum import auto
+from enum import Enum, auto
 from typing import Final
 
 from attrs import field, frozen
@@ -24,7 +25,17 @@ LAST_CHANCE: Final = 3_600.0
 """Seconds after the start of the agent in which no registration is dropped: its app may not have been started yet."""
 
 ENDPOINT_PATIENCE: Final = 5.0
-"""Seconds that a connector waits for its first endpoint; then it is told that there is none, and is to try again."""
+"""Seconds that a connector waits for its first endpoint; then it is told that there is none."""
+
+
+class AppPresence(Enum):
+    """How an app stands on the bus."""
+
+    RUNNING = auto()
+    """A process owns its name."""
+    STARTABLE = auto()
+    """None does, and a file says how the bus starts one."""
+    ABSENT = auto()
 
 
 class Phase(Label):
@@ -32,7 +43,9 @@ class Phase(Label):
 
     NEW = auto()
     REGISTERING = auto()
-    """It has no endpoint yet."""
+    """It has no endpoint yet, and its app waits for the answer."""
+    WISHED = auto()
+    """It has none, as its app was told for want of a network; it gets one when there is a network."""
     REGISTERED = auto()
     """It has one, and its app is running or can be started."""
     WAITING = auto()
@@ -50,13 +63,18 @@ class Event(Label):
     ENDPOINT = auto()
     """The push service has given an endpoint, the first or another one."""
     NO_ENDPOINT = auto()
-    """There was no first one in time."""
+    """There was no first one in time, and trying on would help nothing."""
+    NO_NETWORK = auto()
+    """There was no first one in time, for want of a network."""
     APP_GONE = auto()
+    """Its app was running or could be started, and is no more; while it is only wished for: the app's process has ended."""
     APP_CAME = auto()
     UNREGISTER = auto()
     """Its app has called ``Unregister``."""
     OTHER_KEY = auto()
     """Its app has called ``Register`` with another sender's key: this one makes room for another."""
+    OTHER_TOKEN = auto()
+    """Its app has called ``Register`` with another token since it was told that there is no network: it tries again so."""
     REMOVED = auto()
     """The user has removed it from the agent."""
     ABSENT_FOR_DAYS = auto()
@@ -86,9 +104,17 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.REGISTERING, Event.ENDPOINT): (Phase.REGISTERED, (Effect.KEEP, Effect.TELL_ENDPOINT)),
     # An endpoint that comes too late is known to no sender.
     (Phase.REGISTERING, Event.NO_ENDPOINT): (Phase.DROPPED, (Effect.FORGET,)),
+    (Phase.REGISTERING, Event.NO_NETWORK): (Phase.WISHED, (Effect.KEEP,)),
     (Phase.REGISTERING, Event.UNREGISTER): (Phase.DROPPED, (Effect.CONFIRM, Effect.FORGET)),
     (Phase.REGISTERING, Event.OTHER_KEY): (Phase.DROPPED, (Effect.FORGET,)),
     (Phase.REGISTERING, Event.REMOVED): (Phase.DROPPED, (Effect.TELL_UNREGISTERED, Effect.FORGET)),
+    (Phase.WISHED, Event.REGISTER): (Phase.REGISTERING, (Effect.KEEP,)),
+    (Phase.WISHED, Event.ENDPOINT): (Phase.REGISTERED, (Effect.KEEP, Effect.TELL_ENDPOINT)),
+    (Phase.WISHED, Event.APP_GONE): (Phase.DROPPED, (Effect.FORGET,)),
+    (Phase.WISHED, Event.OTHER_TOKEN): (Phase.DROPPED, (Effect.FORGET,)),
+    (Phase.WISHED, Event.OTHER_KEY): (Phase.DROPPED, (Effect.FORGET,)),
+    (Phase.WISHED, Event.UNREGISTER): (Phase.DROPPED, (Effect.CONFIRM, Effect.FORGET)),
+    (Phase.WISHED, Event.REMOVED): (Phase.DROPPED, (Effect.TELL_UNREGISTERED, Effect.FORGET)),
     # Its version and description may be others than before.
     (Phase.REGISTERED, Event.REGISTER): (Phase.REGISTERED, (Effect.KEEP, Effect.TELL_ENDPOINT)),
     (Phase.REGISTERED, Event.ENDPOINT): (Phase.REGISTERED, (Effect.KEEP, Effect.TELL_ENDPOINT)),
@@ -113,6 +139,9 @@ ENDING: Final = frozenset({Phase.UNREGISTERING, Phase.DROPPED})
 
 SETTLED: Final = frozenset(Phase) - {Phase.NEW, Phase.REGISTERING}
 """Those in which its app can be answered."""
+
+WITH_ENDPOINT: Final = frozenset({Phase.REGISTERED, Phase.WAITING})
+"""Those in which it has an endpoint that is to stay."""
 
 
 @frozen
@@ -143,9 +172,11 @@ def event_of_endpoint(registration: ConnectorRegistration, endpoint: str) -> Eve
     return Event.ENDPOINT
 
 
-def event_of_presence(phase: Phase, *, there: bool) -> Event | None:
-    """Decide which event it is that its app was found running or to be started, or neither; None where that was known."""
-    if there:
+def event_of_presence(phase: Phase, presence: AppPresence) -> Event | None:
+    """Decide which event it is that its app was found so on the bus; None where that changes nothing."""
+    if phase is Phase.WISHED:
+        return None if presence is AppPresence.RUNNING else Event.APP_GONE
+    if presence is not AppPresence.ABSENT:
         return Event.APP_CAME if phase is Phase.WAITING else None
     return Event.APP_GONE if phase is Phase.REGISTERED else None
 

@@ -89,6 +89,19 @@ def read_register(version: int, body: Sequence[Any]) -> RegisterCall | Registrat
     return RegisterCall(version, service, token, harmless(description, MAX_DESCRIPTION), key)
 
 
+def check_service(service: str, *, there: bool) -> None:
+    """Check that an app may be registered under a name on the bus.
+
+    :param there: whether a process owns that name, or the bus can start one that does.
+    :raises ProtocolViolation: neither is so, and no app could be told an endpoint.
+    """
+    if not there:
+        raise ProtocolViolation(
+            f"service is the name that the app owns on the bus: nothing owns {quoted(service)}, and no file of that name"
+            " in dbus-1/services lets the bus start it; own the name before Register is called"
+        )
+
+
 def read_unregister(version: int, body: Sequence[Any]) -> str:
     """Read the token of ``Unregister``.
 
