@@ -15,7 +15,6 @@ from tests.client.web_push_playing import KEY
 from tests.client.web_push_server import PushServer, push_server
 from tests.processes import call, run
 from tocsin.client.vapid_key_file import read_key
-from tocsin.protocol.webpush import base64url
 from tocsin.protocol.webpush.vapid import VapidToken, read_vapid
 
 WHO = ("--key", "vapid.pem", "--subject", "mailto:ops@app.example")
@@ -40,7 +39,7 @@ def test_a_key_is_made_once(tmp_path: Path) -> None:
     """Its file is for its user alone; a second key does not take its place, for subscribers would be lost."""
     file = tmp_path / "vapid.pem"
     code, output, errors = call("webpush", "keys", "--out", str(file))
-    assert (code, output.strip()) == (0, base64url.encode(read_key(file).public_key))
+    assert (code, output.strip()) == (0, read_key(file).application_server_key)
     assert errors == f"tocsin webpush: the private key is in '{file}'; keep it from others\n"
     if sys.platform != "win32":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -58,7 +57,7 @@ def test_a_key_is_told_to_scripts(tmp_path: Path) -> None:
     file.write_text(KEY.text(), encoding="ascii")
     code, output, errors = call("webpush", "keys", "--show", str(file), "--json")
     assert (code, errors) == (0, "")
-    assert json.loads(output) == {"public_key": base64url.encode(KEY.public_key), "file": str(file)}
+    assert json.loads(output) == {"public_key": KEY.application_server_key, "file": str(file)}
     code, output, errors = call("webpush", "keys", "--out", str(tmp_path / "new.pem"), "--json")
     assert (code, errors, sorted(json.loads(output))) == (0, "", ["file", "public_key"])
 

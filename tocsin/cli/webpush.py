@@ -19,7 +19,6 @@ from tocsin.private_file import read_private, write_private
 from tocsin.protocol.errors import InvalidArgument, SendFailed
 from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.text import quoted
-from tocsin.protocol.webpush import base64url
 from tocsin.protocol.webpush.message_headers import DAY, LONGEST_TTL, URGENCIES
 from tocsin.protocol.webpush.subscription import PushSubscription
 
@@ -101,7 +100,7 @@ def _keys(arguments: argparse.Namespace) -> int:
 
     file = arguments.show or arguments.out
     key = read_key(Path(file)) if arguments.show else _made(Path(file))
-    public = base64url.encode(key.public_key)
+    public = key.application_server_key
     show(json.dumps({"public_key": public, "file": file}) if arguments.json else public)
     if not arguments.show and not arguments.json:
         complain("tocsin webpush", f"the private key is in {quoted(file)}; keep it from others")
