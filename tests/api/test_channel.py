@@ -194,7 +194,7 @@ async def test_close_revokes_and_ends_the_channel(tmp_path: Path) -> None:
         assert second.value.hresult == HResult.WPN_E_CHANNEL_CLOSED
         with pytest.raises(ChannelClosed):
             channel.add_push_received(print)
-    assert await dead_rows(tmp_path) == [("A", "unknown_channel", "")]
+    assert await dead_rows(tmp_path) == [("A", "closed", "")]
 
 
 async def test_close_that_the_service_refuses_changes_nothing(tmp_path: Path) -> None:

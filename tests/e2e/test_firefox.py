@@ -20,7 +20,6 @@ import pytest
 from aiohttp import ClientSession, web
 
 import tocsin
-
 from tests.e2e.firefox_driver import FIREFOX, browsing, write_preferences
 from tests.e2e.installed import install_python, run
 from tests.processes import PATIENCE

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import anyio
 
@@ -184,9 +184,9 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
 
 
 async def _subscribed(
-    manager: PushNotificationManager, sender: str | bool | None, output: Output
+    manager: PushNotificationManager, sender: str | Literal[True] | None, output: Output
 ) -> PushNotificationChannel:
-    """Request what is listened to, and print it: a channel, or a subscription for a sender of Web Push, or for any (True)."""
+    """Request and print what is listened to: a channel, or a subscription for a sender of Web Push, or for any (True)."""
     registration = manager.registration
     assert registration is not None  # noqa: S101  # the service is our own
     if sender is not None:
