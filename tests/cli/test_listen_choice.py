@@ -91,7 +91,7 @@ def test_a_choice_that_is_none_is_refused(words: list[str], sentence: str) -> No
         (
             ["--web-push", __file__],
             2,
-            f"'{__file__}' is a file, and KEY is what it has the private half of; 'tocsin webpush keys --show {__file__}' prints it",
+            f"KEY is a public key itself, and '{__file__}' is a file; 'tocsin webpush keys --show {__file__}' prints it",
         ),
         (["--timeout", "0"], 2, "argument --timeout: seconds above 0, 1,000,000,000 at most, not '0'"),
         (["--timeout", "soon"], 2, "argument --timeout: seconds above 0, 1,000,000,000 at most, not 'soon'"),

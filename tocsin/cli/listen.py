@@ -104,7 +104,7 @@ def _check_sender(key: str) -> None:
         parse_server_key(key)
     except InvalidArgument as wrong:
         is_file = os.path.isfile(key)  # noqa: PTH113  # that of Path raises for names that are too long
-        what = f"{quoted(key)} is a file, and KEY is what it has the private half of" if is_file else str(wrong)
+        what = f"KEY is a public key itself, and {quoted(key)} is a file" if is_file else str(wrong)
         shown = key if is_file else "FILE"
         raise InvalidArgument(f"{what}; 'tocsin webpush keys --show {shown}' prints it") from None
 
