@@ -77,7 +77,7 @@ def run(options: Options) -> Report:
 
 def pushed(options: Options, vapid: VapidKey | None) -> AbstractContextManager[set_ups.Running]:
     """Run both processes, with a subscription for that key, or for any sender."""
-    key = "" if vapid is None else base64url.encode(vapid.public_key)
+    key = "" if vapid is None else vapid.application_server_key
     return set_ups.web_push(options, options.loops[0], key, partial(target, vapid))
 
 

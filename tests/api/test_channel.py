@@ -194,7 +194,38 @@ async def test_close_revokes_and_ends_the_channel(tmp_path: Path) -> None:
         assert second.value.hresult == HResult.WPN_E_CHANNEL_CLOSED
         with pytest.raises(ChannelClosed):
             channel.add_push_received(print)
-    assert await dead_rows(tmp_path) == [("A", "unknown_channel", "")]
+    assert await dead_rows(tmp_path) == [("A", "closed", "")]
+
+
+@pytest.mark.parametrize(("closes", "reason"), [(True, "closed"), (False, "unknown_channel")])
+async def test_what_stood_behind_a_handler_at_the_end_of_its_channel_names_who_ended_it(
+    tmp_path: Path, closes: bool, reason: str
+) -> None:
+    """It comes back from the app after the channel has ended, closed by that or taken back by the service."""
+    began, goes_on = anyio.Event(), anyio.Event()
+
+    async def slow(args: Args) -> None:
+        began.set()
+        await goes_on.wait()
+        args.handled = True
+
+    async with world(tmp_path) as w:
+        channel, told = await w.channel(), Gathered()
+        w.manager.add_channel_revoked(told.add)
+        with channel.push_received(slow):
+            await w.service.send(payload("A"), payload("B"))
+            await w.service.expect_acknowledged("A", "B")
+            await began.wait()
+            if closes:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(channel.close)
+                    request = await w.service.expect(RevokeChannels)
+                    await w.service.send(ChannelsRevoked(request.request, ("c1",)))
+            else:
+                await w.service.send(ChannelsRevoked(0, ("c1",)))
+                await told.wait_for(1)
+            goes_on.set()
+    assert await dead_rows(tmp_path) == [("B", reason, "")]
 
 
 async def test_close_that_the_service_refuses_changes_nothing(tmp_path: Path) -> None:

@@ -86,6 +86,13 @@ def test_a_choice_that_is_none_is_refused(words: list[str], sentence: str) -> No
         (["--exec", " "], 2, "argument --exec: a command has a program, and this one is empty"),
         (["--exec", "no-such-program -x"], 1, "--exec: there is no program 'no-such-program' that may be run"),
         (["--web-push", "--type", "toast"], 1, "what comes by Web Push is raw: leave --type out, or give --type raw"),
+        (["--web-push", "AAAA"], 2, "or these in base64url; 'tocsin webpush keys --show FILE' prints it"),
+        (["--web-push="], 2, "or these in base64url; 'tocsin webpush keys --show FILE' prints it"),
+        (
+            ["--web-push", __file__],
+            2,
+            f"KEY is a public key itself, and '{__file__}' is a file; 'tocsin webpush keys --show {__file__}' prints it",
+        ),
         (["--timeout", "0"], 2, "argument --timeout: seconds above 0, 1,000,000,000 at most, not '0'"),
         (["--timeout", "soon"], 2, "argument --timeout: seconds above 0, 1,000,000,000 at most, not 'soon'"),
     ],

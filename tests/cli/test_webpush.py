@@ -15,7 +15,6 @@ from tests.client.web_push_playing import KEY
 from tests.client.web_push_server import PushServer, push_server
 from tests.processes import call, run
 from tocsin.client.vapid_key_file import read_key
-from tocsin.protocol.webpush import base64url
 from tocsin.protocol.webpush.vapid import VapidToken, read_vapid
 
 WHO = ("--key", "vapid.pem", "--subject", "mailto:ops@app.example")
@@ -40,7 +39,7 @@ def test_a_key_is_made_once(tmp_path: Path) -> None:
     """Its file is for its user alone; a second key does not take its place, for subscribers would be lost."""
     file = tmp_path / "vapid.pem"
     code, output, errors = call("webpush", "keys", "--out", str(file))
-    assert (code, output.strip()) == (0, base64url.encode(read_key(file).public_key))
+    assert (code, output.strip()) == (0, read_key(file).application_server_key)
     assert errors == f"tocsin webpush: the private key is in '{file}'; keep it from others\n"
     if sys.platform != "win32":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -58,7 +57,7 @@ def test_a_key_is_told_to_scripts(tmp_path: Path) -> None:
     file.write_text(KEY.text(), encoding="ascii")
     code, output, errors = call("webpush", "keys", "--show", str(file), "--json")
     assert (code, errors) == (0, "")
-    assert json.loads(output) == {"public_key": base64url.encode(KEY.public_key), "file": str(file)}
+    assert json.loads(output) == {"public_key": KEY.application_server_key, "file": str(file)}
     code, output, errors = call("webpush", "keys", "--out", str(tmp_path / "new.pem"), "--json")
     assert (code, errors, sorted(json.loads(output))) == (0, "", ["file", "public_key"])
 
@@ -67,10 +66,15 @@ def test_a_key_is_told_to_scripts(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["--show", "missing.pem"], "cannot be read: No such file"),
-        (["--show", "text"], "a VAPID key as text is base64url of 32 bytes"),
+        (["--show", "."], "the VAPID key '.' cannot be read: Is a directory"),
+        (["--show", ""], "the VAPID key '.' cannot be read: Is a directory"),
+        (["--show", "text"], "the file 'text' has no VAPID key, in PEM or as text: a VAPID key as text is base64url"),
         (["--out", "text/vapid.pem"], "there is no folder 'text'"),
         (["--out", "nowhere/vapid.pem"], "there is no folder 'nowhere'"),
         (["--out", "text"], "there is a file 'text'"),
+        (["--out", "."], "'.' is a folder: name the file"),
+        (["--out", ""], "'.' is a folder: name the file"),
+        (["--out", ".."], "'..' is a folder: name the file"),
     ],
 )
 def test_what_is_no_key_is_refused(
@@ -174,8 +178,12 @@ def test_what_may_pass_is_tried_again(service: PushServer) -> None:
     ("words", "said"),
     [
         (["missing.json", "x", *WHO], "the subscription 'missing.json' cannot be read: No such file"),
-        (["bytes", "x", *WHO], "the subscription 'bytes' cannot be read: it is no UTF-8"),
-        (["vapid.pem", "x", *WHO], "a push subscription is no JSON"),
+        (["bytes", "x", *WHO], "the file 'bytes' has no push subscription: a push subscription is no UTF-8"),
+        (["vapid.pem", "x", *WHO], "the file 'vapid.pem' has no push subscription: a push subscription is no JSON"),
+        (
+            [".", "x", *WHO],
+            "the subscription '.' cannot be read: Is a directory; it is a file with what JSON.stringify",
+        ),
         (["ftp.json", "x", *WHO], "the endpoint of a subscription begins with"),
         (["[.json", "x", *WHO], "the endpoint of a subscription begins with"),
         (["-", *WHO], "the message cannot be: give it as BODY"),
@@ -186,7 +194,10 @@ def test_what_may_pass_is_tried_again(service: PushServer) -> None:
             "'tocsin webpush keys --out FILE' makes",
         ),
         (["subscription.json", "x" * 3_994, *WHO], "3993 bytes at most"),
-        (["subscription.json", "x", *WHO, "--topic", "a b"], "a topic has 1 to 32"),
+        (
+            ["subscription.json", "x", "--key", "subscription.json", "--subject", "mailto:a@b"],
+            "the file 'subscription.json' has no VAPID key",
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_refused(service: PushServer, words: list[str], said: str) -> None:
@@ -196,6 +207,26 @@ def test_what_cannot_be_sent_is_refused(service: PushServer, words: list[str], s
         Path(name).write_text(json.dumps(service.subscription.as_json() | {"endpoint": endpoint}), encoding="ascii")
     code, output, errors = send(*words)
     assert (code, output) == (1, "")
+    assert said in errors
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--topic", "a b", "a topic has 1 to 32 letters, digits, - and _, not 'a b'"),
+        ("--topic", "", "a topic has 1 to 32"),
+        ("--subject", "ops@app.example", "the subject is how the push service's operator reaches you"),
+        ("--ttl", "soon", "a whole number from 0 to 2419200, not 'soon'"),
+        ("--urgency", "hihg", "did you mean 'high'?"),
+        ("--retries", "-1", "a whole number from 0 to 1000"),
+    ],
+)
+def test_a_wrong_option_is_wrong_usage(service: PushServer, option: str, value: str, said: str) -> None:
+    """Exit code 2, before anything is read."""
+    code, output, errors = call("webpush", "send", "missing.json", "x", *WHO, option, value)
+    assert (code, output) == (2, "")
+    assert f"argument {option}: " in errors
     assert said in errors
     assert service.requests == []
 

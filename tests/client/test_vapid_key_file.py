@@ -44,6 +44,7 @@ def test_a_file_without_a_key_is_refused(tmp_path: Path, content: bytes | None, 
     with pytest.raises(InvalidArgument, match=words) as refused:
         read_key(tmp_path / "key")
     assert "secret" not in str(refused.value)
+    assert str(tmp_path / "key") in str(refused.value)
 
 
 @pytest.mark.parametrize("path", ["", "a\0b"])

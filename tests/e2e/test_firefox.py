@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from aiohttp import ClientSession, web
 
+import tocsin
 from tests.e2e.firefox_driver import FIREFOX, browsing, write_preferences
 from tests.e2e.installed import install_python, run
 from tests.processes import PATIENCE
 from tests.world import Gathered
-from tocsin.protocol.webpush.base64url import encode
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import PushService, open_service
 from tocsin.webpush.vapid_keys import VapidKey
@@ -59,6 +60,7 @@ async def page_server(seen: Gathered) -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_post("/seen", take)
+    app.router.add_post("/subscribed", take)
     app.router.add_static("/", PAGE)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -82,6 +84,44 @@ async def unregistered(service: PushService) -> str:
                 await anyio.sleep(0.1)
 
 
+def prefer(profile: Path, service: PushService) -> None:
+    """Make a profile whose push server is this service."""
+    preferences = {
+        "dom.push.serverURL": service.browser_url,
+        "dom.push.testing.allowInsecureServerURL": True,
+        "dom.push.connection.enabled": True,  # which being driven turns off
+        "permissions.default.desktop-notification": 1,
+    }
+    write_preferences(profile, preferences)
+
+
+async def test_a_page_is_subscribed_anew_where_the_service_has_lost_its_state(tmp_path: Path) -> None:
+    """Firefox tells its worker by ``pushsubscriptionchange``, and what is sent to the new subscription comes."""
+    profile, seen, key = tmp_path / "profile", Gathered(), VapidKey.generate()
+    folders = [tmp_path / "state", tmp_path / "another"]
+    for each in folders:
+        each.mkdir()
+    settings = ServiceSettings.private(browsers=True)
+    async with page_server(seen) as page, tocsin.WebPushClient(key, "mailto:sender@example.org") as sender:
+        async with open_service(folders[0], settings) as service:
+            prefer(profile, service)
+            async with browsing(profile) as firefox:
+                await firefox.visit(f"{page}/index.html")
+                old = await firefox.evaluate(f"subscribe({key.application_server_key!r})")
+                await sender.send(old, "before")
+                await seen.wait_for(1)
+        async with open_service(folders[1], attrs.evolve(settings, port=service.port)) as service:
+            with pytest.raises(tocsin.ChannelGone):
+                await sender.send(old, "lost")
+            async with browsing(profile):
+                await seen.wait_for(2)
+                new = str(seen.items[1])
+                assert json.loads(new)["endpoint"] != json.loads(old)["endpoint"]
+                await sender.send(new, "after")
+                await seen.wait_for(3)
+    assert (seen.items[0], seen.items[2]) == ("before", "after")
+
+
 async def test_firefox_takes_tocsin_as_its_push_server(tmp_path: Path, python: str) -> None:
     """It subscribes, gets what comes and what waited over restarts of both sides, and ends its subscription when it may not have it."""
     state, profile, seen, key = tmp_path / "state", tmp_path / "profile", Gathered(), VapidKey.generate()
@@ -96,16 +136,10 @@ async def test_firefox_takes_tocsin_as_its_push_server(tmp_path: Path, python: s
     settings = ServiceSettings.private(browsers=True)
     async with page_server(seen) as page:
         async with open_service(state, settings) as service:
-            preferences = {
-                "dom.push.serverURL": service.browser_url,
-                "dom.push.testing.allowInsecureServerURL": True,
-                "dom.push.connection.enabled": True,  # which being driven turns off
-                "permissions.default.desktop-notification": 1,
-            }
-            write_preferences(profile, preferences)
+            prefer(profile, service)
             async with browsing(profile) as firefox:
                 await firefox.visit(f"{page}/index.html")
-                subscription |= json.loads(await firefox.evaluate(f"subscribe({encode(key.public_key)!r})"))
+                subscription |= json.loads(await firefox.evaluate(f"subscribe({key.application_server_key!r})"))
                 assert subscription["endpoint"].startswith(f"{service.url}/p/")
                 assert await push("Hello from pywebpush") == ["201"]
                 assert await firefox.evaluate("shown()") == "Hello from pywebpush"

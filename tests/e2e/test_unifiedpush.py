@@ -24,7 +24,6 @@ from attrs import Factory, define
 from tests.e2e.agents import Agent, Journal, in_process, start_agent
 from tests.e2e.desktops.bus import session_bus
 from tests.processes import PATIENCE, running
-from tocsin.protocol.webpush.base64url import encode
 from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.webpush.message_encryption import SubscriptionKeys, decrypt, encrypt
 from tocsin.webpush.vapid_keys import VapidKey
@@ -285,10 +284,10 @@ async def test_a_key_admits_its_sender_alone(w: World) -> None:
     """The endpoint is for the sender that the app has named, and another name is another endpoint."""
     chat = w.fresh()
     first, second = VapidKey.generate(), VapidKey.generate()
-    async with w.connector(chat, "--vapid", encode(first.public_key)):
+    async with w.connector(chat, "--vapid", first.application_server_key):
         endpoint = await w.endpoint(chat)
         assert await post(endpoint, b"unsigned") in {401, 403}
-    async with w.connector(chat, "--vapid", encode(second.public_key)):
+    async with w.connector(chat, "--vapid", second.application_server_key):
         assert await w.endpoint(chat, 2) != endpoint
         assert await post(endpoint, b"to the earlier one") == 410
 

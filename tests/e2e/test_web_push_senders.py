@@ -123,7 +123,7 @@ def _as_json(key: VapidKey) -> dict[str, Any]:
     """Write a key as the libraries want it: numbers in base64url, and as a JSON web key."""
     x, y = encode(key.public_key[1:33]), encode(key.public_key[33:])
     jwk = {"kty": "EC", "crv": "P-256", "x": x, "y": y, "d": key.text()}
-    return {"public": encode(key.public_key), "private": key.text(), "jwk": jwk}
+    return {"public": key.application_server_key, "private": key.text(), "jwk": jwk}
 
 
 def text_of(size: int) -> str:

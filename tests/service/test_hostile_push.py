@@ -113,7 +113,7 @@ def by(head: dict[str, Any], said: dict[str, object], key: object) -> str:
 
 async def test_a_token_that_is_signed_in_another_way_is_refused(resource: Resource) -> None:
     """By no key, by the public one, by another's, or by one of another curve."""
-    said, k = resource.claims(), encode(VAPID.public_key)
+    said, k = resource.claims(), VAPID.application_server_key
     key = jwt.encode(said, "", algorithm="none")
     points = [each.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint) for each in (K256, P384)]
     theirs = OTHER.sign(said).partition(",")[0].removeprefix("vapid t=")
@@ -169,7 +169,7 @@ async def test_claims_that_are_no_object_are_refused(resource: Resource) -> None
     """However well they are signed."""
     for payload in (b"", b"[]", b"5", b"null", b"\xff", b'{"aud": NaN', b'{"exp": 1e999}', b"[" * 700):
         token = jwt.PyJWS().encode(payload, VAPID._private, algorithm="ES256")
-        status, words = await resource.post(f"vapid t={token}, k={encode(VAPID.public_key)}")
+        status, words = await resource.post(f"vapid t={token}, k={VAPID.application_server_key}")
         assert (status, bool(words.strip())) == (403, True), payload
 
 

@@ -17,6 +17,7 @@ UNSEEN = frozenset(
         DropReason.NOTIFICATIONS_DISABLED,
         DropReason.EXPIRED,
         DropReason.UNKNOWN_CHANNEL,
+        DropReason.CLOSED,
         DropReason.QUEUE_FULL,
         DropReason.BACKGROUND_DENIED,
         DropReason.LAUNCH_FAILED,

@@ -130,9 +130,17 @@ def test_a_key_is_kept_as_pem_or_text() -> None:
     assert VapidKey.from_pem(older).public_key == KEY.public_key
 
 
+def test_the_public_half_is_a_text_that_pages_take() -> None:
+    """The key of the example in RFC 8291, without padding."""
+    assert KEY.application_server_key == (
+        "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"
+    )
+    assert base64url.decode(KEY.application_server_key) == KEY.public_key
+
+
 def test_a_key_shows_its_public_half_only() -> None:
     """It may come into a log."""
-    assert repr(KEY) == f"VapidKey({base64url.encode(KEY.public_key)})"
+    assert repr(KEY) == f"VapidKey({KEY.application_server_key})"
 
 
 def pem_of(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:

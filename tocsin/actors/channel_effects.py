@@ -23,7 +23,7 @@ class ChannelEffects:
         self._router = router
         self._keep: list[StoredChannel] = []
         self._pending: dict[tuple[str, str], StoredRequest | None] = {}
-        self._drop: list[StoredChannel] = []
+        self._drop: list[tuple[StoredChannel, m.ChannelLost]] = []
         self._values: dict[str, str] = {}
         self._outgoing: list[tuple[Mailbox, m.Message]] = []
         self._replies: list[tuple[str, m.Message]] = []
@@ -45,9 +45,9 @@ class ChannelEffects:
         """Keep a setting."""
         self._values[key] = value
 
-    def drop_channel(self, channel: StoredChannel) -> None:
-        """Forget a channel, then tell the router and the sessions of its app."""
-        self._drop.append(channel)
+    def drop_channel(self, channel: StoredChannel, *, is_closed: bool = False) -> None:
+        """Forget a channel, which its app may have closed, then tell the router and the sessions of its app."""
+        self._drop.append((channel, m.ChannelLost(channel.channel, is_closed)))
 
     def keep_request(self, request: StoredRequest) -> None:
         """Keep a request that waits for its next attempt."""
@@ -112,8 +112,7 @@ class ChannelEffects:
         await self._write()
         for channel in self._keep:
             self._router.send_urgent(m.ChannelOpened(channel.channel, channel.app))
-        for channel in self._drop:
-            lost = m.ChannelLost(channel.channel)
+        for channel, lost in self._drop:
             self._router.send_urgent(lost)
             self._sessions.send_to_app(channel.app, lost)
         for mailbox, message in self._outgoing:
@@ -135,6 +134,6 @@ class ChannelEffects:
             else:
                 await self._store.keep_request(stored)
         if self._drop:
-            await self._store.drop_channels([channel.channel for channel in self._drop])
+            await self._store.drop_channels([channel.channel for channel, _ in self._drop])
         for key, value in self._values.items():
             await self._store.keep_value(key, value)

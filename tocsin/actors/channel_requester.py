@@ -221,12 +221,13 @@ class ChannelRequester(Actor):
     @receives(m.ChannelsRevoked)
     def revoked(self, message: m.ChannelsRevoked, _: bytes) -> None:
         """Channels are gone, because an app closed them or the service took them back; the one before may be due."""
+        is_closed = message.request in self._closing
         for name in message.channels:
             channel = self._channels.discard(name)
             if channel is not None:
-                self._effects.drop_channel(channel)
+                self._effects.drop_channel(channel, is_closed=is_closed)
         self._ask_for_newer()
-        if message.request in self._closing:
+        if is_closed:
             session, number = self._closing.pop(message.request)
             self._effects.done(session, number)
 

@@ -33,6 +33,9 @@ from tocsin.protocol.values import DropReason, Outcome
 ACKNOWLEDGE_AT_ONCE = 512
 """How many ids one acknowledgement carries."""
 
+ENDS_KNOWN = 4_096
+"""Channels that have ended of which is known why, at most."""
+
 HANDED_ON_AT_ONCE = 512
 """How many payloads, of whatever channels, go on together."""
 
@@ -68,8 +71,8 @@ class PayloadRouter(Actor):
         self._messages = neighbours.messages
         self._windows = ChannelWindows(has_shell=neighbours.has_shell())
         self._lost: list[str] = []
-        self._uninstalled: set[str] = set()
-        """Channels of apps that were removed."""
+        self._ended_by: dict[str, DropReason] = {}
+        """Why channels ended, the oldest first, as far as it is known."""
         self._in_doubt: set[str] = set()
         self._release_parked = False
         self._late: list[m.HandledLate] = []
@@ -129,12 +132,14 @@ class PayloadRouter(Actor):
     def forget(self, message: m.ForgetApp, _: bytes) -> None:
         """An app was removed: its payloads die of that."""
         for channel in [name for name, app in self._windows.channels.items() if app == message.app]:
-            self._uninstalled.add(channel)
+            self._note_end(channel, DropReason.UNINSTALL)
             self.channel_lost(m.ChannelLost(channel), b"")
 
     @receives(m.ChannelLost)
     def channel_lost(self, message: m.ChannelLost, _: bytes) -> None:
         """The device holds that channel no more: its payloads have no handler."""
+        if message.is_closed:
+            self._note_end(message.channel, DropReason.CLOSED)
         self._windows.lose_channel(message.channel)
         self._lost.append(message.channel)
 
@@ -347,8 +352,13 @@ class PayloadRouter(Actor):
         self._lost.clear()
         await self._effects.perform()
 
+    def _note_end(self, channel: str, reason: DropReason) -> None:
+        self._ended_by[channel] = reason
+        if len(self._ended_by) > ENDS_KNOWN:
+            del self._ended_by[next(iter(self._ended_by))]
+
     def _reason_of_loss(self, channel: str) -> DropReason:
-        return DropReason.UNINSTALL if channel in self._uninstalled else DropReason.UNKNOWN_CHANNEL
+        return self._ended_by.get(channel, DropReason.UNKNOWN_CHANNEL)
 
     def _gates_changed(self, frame: bytes) -> None:
         """Tell the supervisor, and let what was held back be taken again, where the gates are open now."""

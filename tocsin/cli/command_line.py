@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.text import harmless, quoted
 from tocsin.service.operations.settings_reader import LIKELY, nearest
 
@@ -109,6 +110,19 @@ def span(text: str) -> float:
     if not 0 < seconds <= _LONGEST:
         raise argparse.ArgumentTypeError(f"seconds above 0, {_LONGEST:,} at most, not {quoted(text)}")
     return seconds
+
+
+def by_rule(check: Callable[[str], object]) -> Callable[[str], str]:
+    """Return what takes a text as it is, if it is right by a rule that raises ``InvalidArgument`` else."""
+
+    def read(text: str) -> str:
+        try:
+            check(text)
+        except InvalidArgument as wrong:
+            raise argparse.ArgumentTypeError(str(wrong)) from None
+        return text
+
+    return read
 
 
 def add_verb(verbs: Any, name: str, words: str, description: str, epilog: str) -> Parser:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import anyio
 
@@ -18,8 +19,8 @@ from tocsin.api.embedded import embedded
 from tocsin.api.kept_secrets import keep_secret
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.registration import Registration
-from tocsin.api.web_push_subscription import WebPushSubscription
-from tocsin.cli.command_line import add_verb, span, whole
+from tocsin.api.web_push_subscription import WebPushSubscription, parse_server_key
+from tocsin.cli.command_line import add_verb, by_rule, span, whole
 from tocsin.cli.payload_choice import add_choice_options, choice_of
 from tocsin.cli.payload_command import PayloadCommand, command_words
 from tocsin.cli.render import JsonLines, Readable, show_click
@@ -27,6 +28,7 @@ from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import refuse, show
 from tocsin.collector import collect_rarely
 from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, TimedOut
+from tocsin.protocol.text import quoted
 from tocsin.protocol.values import NotificationType
 from tocsin.shell.console import ConsoleDesktop
 from tocsin.shell.typed_lines import typed_lines
@@ -83,7 +85,7 @@ def add_parser(verbs: Any) -> None:
         "--timeout", type=span, metavar="S", help="end S seconds after the channel was printed, with 124"
     )
     words = "be subscribed to Web Push, with KEY by the sender of that public key alone"
-    parser.add_argument("--web-push", metavar="KEY", nargs="?", const="", help=words)
+    parser.add_argument("--web-push", type=by_rule(_check_sender), metavar="KEY", nargs="?", const=True, help=words)
     add_choice_options(parser)
     words = "run this for each payload; where it exits with 0, the payload is handled"
     parser.add_argument("--exec", dest="command", type=command_words, metavar="CMD", help=words)
@@ -91,6 +93,20 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--port", type=port, default=0, metavar="P", help="the port to serve on (default: any, kept)")
     add_state_option(parser)
     parser.add_argument("--app", default="tocsin.listen", metavar="NAME", help="the app to be (default: %(default)s)")
+
+
+def _check_sender(key: str) -> None:
+    """Refuse what is no public key of a sender; it is not shown, for it may be the private one.
+
+    :raises InvalidArgument: it is none.
+    """
+    try:
+        parse_server_key(key)
+    except InvalidArgument as wrong:
+        is_file = os.path.isfile(key)  # noqa: PTH113  # that of Path raises for names that are too long
+        what = f"KEY is a public key itself, and {quoted(key)} is a file" if is_file else str(wrong)
+        shown = key if is_file else "FILE"
+        raise InvalidArgument(f"{what}; 'tocsin webpush keys --show {shown}' prints it") from None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -167,12 +183,14 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
     return 0 if count is None else 130
 
 
-async def _subscribed(manager: PushNotificationManager, sender: str | None, output: Output) -> PushNotificationChannel:
-    """Request what is listened to, and print it: a channel, or for a sender of Web Push a subscription."""
+async def _subscribed(
+    manager: PushNotificationManager, sender: str | Literal[True] | None, output: Output
+) -> PushNotificationChannel:
+    """Request and print what is listened to: a channel, or a subscription for a sender of Web Push, or for any (True)."""
     registration = manager.registration
     assert registration is not None  # noqa: S101  # the service is our own
     if sender is not None:
-        subscription = await manager.create_web_push_subscription(sender or None)
+        subscription = await manager.create_web_push_subscription(sender if isinstance(sender, str) else None)
         output.subscription(subscription)
         return subscription
     result = await manager.create_channel(registration.remote_id)

@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 import anyio
 from attrs import asdict
 
-from tocsin.cli.command_line import add_verb, whole
+from tocsin.cli.command_line import add_verb, by_rule, whole
 from tocsin.cli.given_body import read_body
 from tocsin.cli.terminal import complain, refuse, show
 from tocsin.private_file import read_private, write_private
 from tocsin.protocol.errors import InvalidArgument, SendFailed
 from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.text import quoted
-from tocsin.protocol.webpush import base64url
-from tocsin.protocol.webpush.message_headers import DAY, LONGEST_TTL, URGENCIES
+from tocsin.protocol.webpush.message_headers import DAY, LONGEST_TTL, URGENCIES, check_topic
 from tocsin.protocol.webpush.subscription import PushSubscription
+from tocsin.protocol.webpush.vapid import check_subject
 
 if TYPE_CHECKING:
     from tocsin.client.web_push_client import WebPushClient, WebPushResult
@@ -79,12 +79,14 @@ def _add_send(send: Any) -> None:
     words = "the message, or @FILE; - or none reads standard input"
     send.add_argument("body", metavar="BODY", nargs="?", default="-", help=words)
     send.add_argument("--key", metavar="FILE", help="the key that the subscriber was given; few services take none")
-    send.add_argument("--subject", metavar="S", help="how the service's operator reaches you: mailto: or https:")
+    words = "how the service's operator reaches you: mailto: or https:"
+    send.add_argument("--subject", type=by_rule(check_subject), metavar="S", help=words)
     send.add_argument(
         "--ttl", type=whole(0, LONGEST_TTL), default=DAY, metavar="S", help="seconds that it may wait (default: a day)"
     )
     send.add_argument("--urgency", choices=URGENCIES, default="normal", help="what a device is to be woken for")
-    send.add_argument("--topic", metavar="T", help="1 to 32 letters, digits, - and _: a later one replaces it")
+    words = "1 to 32 letters, digits, - and _: a later one replaces it"
+    send.add_argument("--topic", type=by_rule(check_topic), metavar="T", help=words)
     send.add_argument(
         "--retries", type=whole(0, 1_000), default=3, metavar="N", help="attempts after the first (default: 3)"
     )
@@ -99,11 +101,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _keys(arguments: argparse.Namespace) -> int:
     from tocsin.client.vapid_key_file import read_key  # noqa: PLC0415  # the plain install has no cryptography
 
-    file = arguments.show or arguments.out
-    key = read_key(Path(file)) if arguments.show else _made(Path(file))
-    public = base64url.encode(key.public_key)
+    is_shown = arguments.show is not None
+    file = arguments.show if is_shown else arguments.out
+    key = read_key(Path(file)) if is_shown else _made(Path(file))
+    public = key.application_server_key
     show(json.dumps({"public_key": public, "file": file}) if arguments.json else public)
-    if not arguments.show and not arguments.json:
+    if not is_shown and not arguments.json:
         complain("tocsin webpush", f"the private key is in {quoted(file)}; keep it from others")
     return 0
 
@@ -117,6 +120,8 @@ def _made(path: Path) -> Any:
 
     if not path.parent.is_dir():
         raise InvalidArgument(f"there is no folder {quoted(str(path.parent))} for the key")
+    if path.is_dir():
+        raise InvalidArgument(f"{quoted(str(path))} is a folder: name the file that is to have the key")
     key = VapidKey.generate()
     content = key.pem().encode()
     try:
@@ -137,7 +142,7 @@ def _made(path: Path) -> Any:
 def _send(arguments: argparse.Namespace) -> int:
     if arguments.subscription == "-" and arguments.body in {"-", "@-"}:
         raise InvalidArgument("the subscription is read from standard input, so the message cannot be: give it as BODY")
-    subscription = PushSubscription.from_json(_read(arguments.subscription))
+    subscription = _subscription(arguments.subscription)
     client = _client(arguments, subscription)
     body = read_body(arguments.body, "tocsin webpush")
     result = anyio.run(_sent, client, subscription, arguments, body)
@@ -155,10 +160,10 @@ def _told(result: WebPushResult) -> str:
     return f"accepted with {result.http_status}{kept}{'' if result.description is None else f': {result.description}'}"
 
 
-def _read(name: str) -> str:
-    """Return the text of a subscription.
+def _subscription(name: str) -> PushSubscription:
+    """Read a subscription.
 
-    :raises InvalidArgument: it cannot be read.
+    :raises InvalidArgument: it cannot be read, or is none.
     """
     try:
         if name == "-":
@@ -166,14 +171,16 @@ def _read(name: str) -> str:
         else:
             with Path(name).open("rb") as file:
                 content = file.read(_MOST + 1)
-        return content.decode()
     except (OSError, ValueError) as failure:
         words = (
-            "it is no UTF-8"
-            if isinstance(failure, UnicodeDecodeError)
-            else getattr(failure, "strerror", None) or failure
+            f"{getattr(failure, 'strerror', None) or failure}; it is a file with what JSON.stringify(subscription) made"
         )
         raise InvalidArgument(f"the subscription {quoted(name)} cannot be read: {words}") from failure
+    try:
+        return PushSubscription.from_json(content)
+    except InvalidArgument as wrong:
+        place = "standard input" if name == "-" else f"the file {quoted(name)}"
+        raise InvalidArgument(f"{place} has no push subscription: {wrong}") from None
 
 
 def _client(arguments: argparse.Namespace, subscription: PushSubscription) -> WebPushClient:

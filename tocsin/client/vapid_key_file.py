@@ -26,7 +26,10 @@ def read_key(key: VapidKey | str | PathLike[str]) -> VapidKey:
     if isinstance(key, str) and key.lstrip().startswith(_HEADING):
         return VapidKey.from_pem(key.strip())
     content = _content(key)
-    return VapidKey.from_pem(content) if _HEADING in content else VapidKey.from_text(content)
+    try:
+        return VapidKey.from_pem(content) if _HEADING in content else VapidKey.from_text(content)
+    except InvalidArgument as wrong:
+        raise InvalidArgument(f"the file {quoted(str(key))} has no VAPID key, in PEM or as text: {wrong}") from None
 
 
 def _content(path: str | PathLike[str]) -> str:

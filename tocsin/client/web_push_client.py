@@ -109,7 +109,7 @@ class WebPushClient(SendingClient[_ToSubscription]):
 
     async def send(  # noqa: PLR0913  # one for each header of Web Push
         self,
-        subscription: HasPushKeys | Mapping[str, Any] | str,
+        subscription: HasPushKeys | Mapping[str, Any] | str | bytes,
         body: bytes | bytearray | memoryview | str | None = None,
         *,
         ttl: int = DAY,
@@ -119,7 +119,7 @@ class WebPushClient(SendingClient[_ToSubscription]):
     ) -> WebPushResult:
         """Send a message, and return what the push service said when it had taken it on.
 
-        :param subscription: what the app has sent: its JSON, as text or as it was read, or an object such as :class:`PushSubscription`.
+        :param subscription: what the app has sent: its JSON, as text, as bytes or as it was read, or an object such as :class:`PushSubscription`.
         :param body: up to 3,993 bytes; text is sent as UTF-8. None, or an empty one, wakes the app without a message.
         :param ttl: seconds that it may wait for a device that is away, up to four weeks; 0: now or never.
         :param urgency: ``very-low``, ``low``, ``normal`` or ``high``: what a device on battery is to be woken for.

@@ -52,10 +52,15 @@ class VapidKey:
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
         self._private = private
         self.public_key: bytes = write_public(private.public_key())
-        """The point of 65 bytes that browsers want as ``applicationServerKey``."""
+        """The point of 65 bytes that subscribers are given."""
 
     def __repr__(self) -> str:
-        return f"VapidKey({base64url.encode(self.public_key)})"
+        return f"VapidKey({self.application_server_key})"
+
+    @property
+    def application_server_key(self) -> str:
+        """The public key as text, base64url without padding: what a page gives its browser as ``applicationServerKey``."""
+        return base64url.encode(self.public_key)
 
     @classmethod
     def generate(cls) -> Self:
@@ -107,4 +112,4 @@ class VapidKey:
     def sign(self, claims: Mapping[str, object]) -> str:
         """Return the value of ``Authorization`` that says this."""
         token = jwt.encode(dict(claims), self._private, algorithm=_ALGORITHM)
-        return f"vapid t={token}, k={base64url.encode(self.public_key)}"
+        return f"vapid t={token}, k={self.application_server_key}"

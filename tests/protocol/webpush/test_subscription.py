@@ -19,8 +19,9 @@ JSON = SUBSCRIPTION.as_json()
 
 
 def test_it_is_read_as_it_was_written() -> None:
-    """As text, and as what was read from that; a browser says more, and may pad."""
-    assert PushSubscription.from_json(json.dumps(JSON)) == PushSubscription.from_json(JSON) == SUBSCRIPTION
+    """As text, as its bytes, and as what was read from that; a browser says more, and may pad."""
+    for each in (JSON, json.dumps(JSON), json.dumps(JSON).encode(), SUBSCRIPTION):
+        assert PushSubscription.of(each) == SUBSCRIPTION
     keys = {name: value + "=" * (-len(value) % 4) for name, value in JSON["keys"].items()}
     assert PushSubscription.from_json({**JSON, "expirationTime": None, "keys": keys}) == SUBSCRIPTION
 
@@ -33,6 +34,10 @@ def test_it_is_read_as_it_was_written() -> None:
         ("{", "is no JSON"),
         ("{}", "is a JSON object such as"),
         (1, "is a JSON object such as"),
+        (b"1", "is a JSON object such as"),
+        (b"{", "is no JSON"),
+        (b'{"endpoint": "capability\xff"}', "is no UTF-8"),
+        (b"{" + b" " * 20_000 + b"}", "has more than 16384 bytes"),
         ({**JSON, "keys": None}, "is a JSON object such as"),
         ({**JSON, "keys": {}}, "p256dh of the keys of a subscription must be text"),
         ({**JSON, "endpoint": None}, "the endpoint of a subscription must be text"),
@@ -51,7 +56,18 @@ def test_what_is_none_is_refused_in_words(changed: Any, words: str) -> None:
     assert "capability" not in str(refused.value)
 
 
-@given(st.text(max_size=20) | st.dictionaries(st.sampled_from(["endpoint", "keys"]), st.none() | st.text(max_size=5)))
+@pytest.mark.parametrize("subscription", [None, 1, bytearray(b"{}"), ["endpoint"], object()])
+def test_what_is_neither_json_nor_a_subscription_is_refused(subscription: Any) -> None:
+    """The sentence names what would be one, and the type of what was given."""
+    with pytest.raises(InvalidArgument, match=f"with endpoint, p256dh and auth, not {type(subscription).__name__}"):
+        PushSubscription.of(subscription)
+
+
+@given(
+    st.text(max_size=20)
+    | st.binary(max_size=20)
+    | st.dictionaries(st.sampled_from(["endpoint", "keys"]), st.none() | st.text(max_size=5))
+)
 def test_nothing_else_is_raised(subscription: Any) -> None:
     """Whatever an app has sent."""
     with pytest.raises(InvalidArgument):

@@ -11,11 +11,13 @@ from typing import Any
 from tests.service.nodes.virtual_loop import VirtualLoop
 from tests.service.played_socket import PlayedSocket
 from tests.service.registry.memory_service_store import MemoryServiceStore
+from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.offline_queue import Depths
 from tocsin.protocol.values import NotificationType
 from tocsin.protocol.webpush.envelope import Envelope
+from tocsin.service.devices.device_connection import device_of
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import PushResult
@@ -83,12 +85,26 @@ class PlayedBrowser(PlayedSocket):
         return [each["version"] for each in self.told if each.get("messageType") == "notification"]
 
 
+class Store(MemoryServiceStore):
+    """A store that may be unable to say which subscriptions there are."""
+
+    is_readable = True
+
+    async def count_subscriptions(self, device: str, now: float) -> int:
+        """Count them, or fail."""
+        if not self.is_readable:
+            raise StateUnavailable("the disk does not answer")
+        return await super().count_subscriptions(device, now)
+
+
 class BrowserWorld:
-    """One service, which may be started anew over what it has stored."""
+    """One service, which may be started anew over what it has stored, and browsers that keep the key that they were given last."""
 
     def __init__(self, settings: ServiceSettings | None = None) -> None:
         self.settings = settings or ServiceSettings.private()
-        self.store = MemoryServiceStore()
+        self.store = Store()
+        self.keys: dict[str, str] = {}
+        """By what a browser called itself first."""
         self.counters = Counters()
         self.results: dict[str, PushResult] = {}
         self.later = 0.0
@@ -98,6 +114,11 @@ class BrowserWorld:
     def now(self) -> float:
         """Tell the service's time."""
         return EPOCH + self.later + asyncio.get_running_loop().time()
+
+    async def lose_state(self) -> None:
+        """Start a service in its place that knows nothing."""
+        self.store = Store()
+        await self.start()
 
     async def start(self) -> None:
         """Start the service, or another in its place that knows what is stored."""
@@ -115,12 +136,19 @@ class BrowserWorld:
         return browser
 
     async def greeted(self, uaid: str | None = UAID, *, firefox: bool = True) -> PlayedBrowser:
-        """Let one connect and say hello."""
+        """Let one connect and say hello, under the key that it has."""
         browser = self.connect()
-        browser.hello(uaid, firefox=firefox)
+        browser.hello(None if uaid is None else self.keys.get(uaid, uaid), firefox=firefox)
         await settle()
         assert browser.told[0]["messageType"] == "hello"
+        if uaid is not None:
+            self.keys[uaid] = browser.told[0]["uaid"]
         return browser
+
+    @property
+    def device(self) -> str:
+        """Which device the usual browser is."""
+        return device_of(self.keys[UAID])
 
     async def subscribed(self, browser: PlayedBrowser, channel_id: str = CHANNEL) -> str:
         """Let a browser subscribe, and return the endpoint."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.service.devices.browser_world import CHANNEL, OTHER_CHANNEL, BrowserWorld, run, settle
+from tests.service.devices.browser_world import CHANNEL, OTHER_CHANNEL, UAID, BrowserWorld, run, settle
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.registry.channel_directory import ChannelFault
 
@@ -119,7 +119,7 @@ def test_a_subscription_that_is_ended_gets_nothing_more() -> None:
         waiting = [await world.posted(each) for each in (endpoint, other, endpoint)]
         browser = world.connect()
         browser.is_writable = False
-        browser.hello()
+        browser.hello(world.keys[UAID])
         await settle()
         browser.unregister(code=202)
         await settle()

@@ -1,4 +1,7 @@
-"""Browsers, whatever they do: nothing is lost, nothing comes when it has ended, and nothing comes twice to the newest connection."""
+"""Browsers, whatever they do: nothing is lost, nothing comes when it has ended, and nothing comes twice to the newest connection.
+
+And Firefox is given another key where none of its subscriptions is known any more, and never else.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channel_directory import ChannelFault
 
-UAIDS = "a" * 32, "b" * 32
+FIREFOX, KDE = UAIDS = "a" * 32, "b" * 32
 LONG = 1_000_000
 
 
@@ -31,6 +34,10 @@ class Subscription:
     channel_id: str
     endpoint: str
     is_live: bool = True
+    is_lost: bool = False
+    """The service has forgotten it."""
+    is_believed: bool = True
+    """The browser takes it for one that lives."""
     taken: list[str] = Factory(list)
 
 
@@ -45,7 +52,7 @@ class Socket:
 
 
 class BrowserMachine(RuleBasedStateMachine):
-    """Two browsers come and go with several connections each, subscribe, are pushed to, acknowledge, and the service is started anew."""
+    """Firefox and KDE's distributor come and go with several connections, subscribe, are pushed to, acknowledge; the service starts anew."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,13 +89,40 @@ class BrowserMachine(RuleBasedStateMachine):
         """Start the service."""
         self.play(self.world.start())
 
-    @rule(uaid=st.sampled_from(UAIDS), firefox=st.booleans())
-    def comes(self, uaid: str, firefox: bool) -> None:
-        """A browser connects, perhaps once more."""
-        for socket in self.sockets:
-            if socket.uaid == uaid:
-                socket.overtaken = len(socket.browser.versions)
-        self.sockets.append(Socket(uaid, self.play(self.world.greeted(uaid, firefox=firefox))))
+    @rule(uaid=st.sampled_from(UAIDS))
+    def comes(self, uaid: str) -> None:
+        """A browser connects, perhaps once more; what Firefox believes to have afterwards is what there is."""
+        its = [each for each in self.subscriptions if each.uaid == uaid]
+        is_known = any(each.is_live for each in its)
+        others = [socket for socket in self.sockets if socket.uaid == uaid]
+        had = self.world.keys.get(uaid)
+        for socket in others:
+            socket.overtaken = len(socket.browser.versions)
+        self.sockets.append(Socket(uaid, self.play(self.world.greeted(uaid, firefox=uaid is FIREFOX))))
+        if uaid is KDE or is_known or others:
+            assert self.world.keys[uaid] == had or had is None
+        else:
+            assert self.world.keys[uaid] not in {uaid, had}
+            for each in its:
+                each.is_believed = False
+        assert uaid is KDE or all(each.is_live for each in its if each.is_believed)
+
+    @precondition(lambda self: all(socket.uaid is KDE for socket in self.sockets))
+    @rule()
+    def comes_in_vain(self) -> None:
+        """The store cannot say what there is: Firefox is sent away without an answer, and comes again another time."""
+
+        async def visit() -> None:
+            browser = self.world.connect()
+            self.world.store.is_readable = False
+            browser.hello(self.world.keys.get(FIREFOX, FIREFOX))
+            await settle()
+            self.world.store.is_readable = True
+            assert browser.told == []
+            assert browser.closed is not None
+            browser.leave()
+
+        self.play(visit())
 
     @precondition(lambda self: self.sockets)
     @rule(data=st.data())
@@ -119,7 +153,7 @@ class BrowserMachine(RuleBasedStateMachine):
             self.look()
             self.act(partial(socket.browser.unregister, subscription.channel_id))
             assert socket.browser.last["status"] == 200
-            subscription.is_live = False
+            subscription.is_live = subscription.is_believed = False
 
     @precondition(lambda self: self.subscriptions)
     @rule(data=st.data(), number=st.integers(1, 6))
@@ -132,7 +166,7 @@ class BrowserMachine(RuleBasedStateMachine):
                 assert isinstance(taken, str)
                 subscription.taken.append(taken)
             else:
-                assert taken is ChannelFault.REVOKED
+                assert taken is (ChannelFault.UNKNOWN if subscription.is_lost else ChannelFault.REVOKED)
 
     @precondition(lambda self: self.sockets)
     @rule(data=st.data(), nack=st.booleans())
@@ -154,7 +188,7 @@ class BrowserMachine(RuleBasedStateMachine):
         self.play(asyncio.sleep(seconds))
 
     @rule()
-    def starts_anew(self) -> None:
+    def starts_anew(self, *, loses_state: bool = False) -> None:
         """All connections end; what is stored is there."""
         self.look()
 
@@ -163,10 +197,18 @@ class BrowserMachine(RuleBasedStateMachine):
             for socket in self.sockets:
                 socket.browser.leave()
             await settle()
-            await self.world.start()
+            await (self.world.lose_state() if loses_state else self.world.start())
 
         self.play(restart())
         self.sockets.clear()
+
+    @rule()
+    def loses_its_state(self) -> None:
+        """Another service is started in its place, which knows nothing."""
+        self.starts_anew(loses_state=True)
+        for each in self.subscriptions:
+            each.is_live, each.is_lost = False, True
+            each.taken.clear()
 
     @invariant()
     def look(self) -> None:
@@ -191,9 +233,9 @@ class BrowserMachine(RuleBasedStateMachine):
         self.starts_anew()
         self.play(asyncio.sleep(15.0))
         for uaid in UAIDS:
-            browser: PlayedBrowser = self.play(self.world.greeted(uaid))
-            socket = Socket(uaid, browser)
-            self.sockets.append(socket)
+            self.comes(uaid)
+            self.play(asyncio.sleep(SETTLING))
+            browser = self.sockets[-1].browser
             got: list[str] = []
             while (new := browser.versions[len(got) :]) and len(got) < LONG:
                 got += new

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -15,8 +14,6 @@ from tocsin.protocol.values import SUBSCRIPTION_LIFETIME
 from tocsin.protocol.webpush.sender import web_push_sender
 from tocsin.service.registry import channels as registry
 from tocsin.service.registry.service_store import ChannelRow
-
-DEVICE = hashlib.sha256(UAID.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("key", [None, KEY, f"{KEY}="])
@@ -36,7 +33,7 @@ def test_the_same_subscription_has_the_same_endpoint(key: str | None) -> None:
         (endpoint,) = endpoints
         found = await world.channels.directory.find(endpoint.removeprefix("http://host:1/p/"))
         assert isinstance(found, ChannelRow)
-        assert (found.device, found.app) == (DEVICE, f"browser:{CHANNEL}")
+        assert (found.device, found.app) == (world.device, f"browser:{CHANNEL}")
         assert found.client_id == web_push_sender(None) + ("" if key is None else KEY)
         assert await world.store.count_channels() == (1, 1)
 

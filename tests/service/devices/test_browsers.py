@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 from typing import Any
@@ -44,32 +43,6 @@ SAID = st.text(max_size=40) | st.builds(
         ),
     ),
 )
-DEVICE = hashlib.sha256(UAID.encode()).hexdigest()
-
-
-def test_a_browser_without_a_key_is_given_one_that_cannot_be_guessed() -> None:
-    """Each has its own; what is stored of it is its hash."""
-
-    async def play(world: BrowserWorld) -> None:
-        keys = [(await world.greeted(None)).last["uaid"] for _ in range(2)]
-        assert len(set(keys)) == 2
-        assert all(len(key) == 43 for key in keys)
-        await world.subscribed(await world.greeted(keys[0]))
-        assert keys[0] not in repr(world.store)
-
-    run(play)
-
-
-@pytest.mark.parametrize("firefox", [True, False])
-def test_a_browser_with_a_key_keeps_it_whether_it_is_known_or_not(firefox: bool) -> None:
-    """With another one Firefox would forget its subscriptions; what it says of Web Push is said back."""
-
-    async def play(world: BrowserWorld) -> None:
-        browser = await world.greeted(firefox=firefox)
-        said = {"messageType": "hello", "status": 200, "uaid": UAID}
-        assert browser.told == [said | ({"use_webpush": True} if firefox else {})]
-
-    run(play)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +145,7 @@ def test_what_is_no_message_of_web_push_is_not_sent() -> None:
         endpoint = await world.subscribed(browser)
         row = await world.channels.directory.find(endpoint.removeprefix("http://host:1/p/"))
         assert isinstance(row, ChannelRow)
-        of_app = ChannelRow(b"h", "name", "id", "contoso.mail", DEVICE, row.expires, revoked=False)
+        of_app = ChannelRow(b"h", "name", "id", "contoso.mail", world.device, row.expires, revoked=False)
         assert await world.push_raw(of_app) is PushResult.ACKNOWLEDGED
         assert world.counters.browser_dropped == {"no_push": 1}
         assert browser.versions == []

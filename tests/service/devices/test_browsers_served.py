@@ -43,9 +43,9 @@ class Browser:
         said: dict[str, Any] = json.loads(text)
         return said
 
-    async def greet(self) -> dict[str, Any]:
+    async def greet(self, uaid: str = UAID) -> dict[str, Any]:
         """Say hello, as Firefox."""
-        return await self.ask(messageType="hello", uaid=UAID, use_webpush=True, broadcasts={})
+        return await self.ask(messageType="hello", uaid=uaid, use_webpush=True, broadcasts={})
 
 
 @asynccontextmanager
@@ -66,13 +66,14 @@ async def post(endpoint: str, body: bytes = b"") -> int:
 async def test_subscriptions_and_what_waits_outlive_the_service(tmp_path: Path) -> None:
     """The endpoint is the same, what was answered 201 comes, and after the end of the subscription it is 410, also then."""
     async with open_service(tmp_path, SETTINGS) as service, browsing(service) as browser:
-        assert await browser.greet() == {"messageType": "hello", "status": 200, "uaid": UAID, "use_webpush": True}
+        welcome = await browser.greet()
+        assert welcome == {"messageType": "hello", "status": 200, "uaid": welcome["uaid"], "use_webpush": True}
         endpoint = (await browser.ask(messageType="register", channelID=CHANNEL))["pushEndpoint"]
         assert endpoint.startswith(f"{service.url}/p/")
     async with open_service(tmp_path, SETTINGS) as service:
         assert await post(endpoint) == 201
     async with open_service(tmp_path, SETTINGS) as service, browsing(service) as browser:
-        await browser.greet()
+        assert await browser.greet(welcome["uaid"]) == welcome
         waited = await browser.take()
         assert (waited["messageType"], waited["channelID"], "data" in waited) == ("notification", CHANNEL, False)
         await browser.say(messageType="ack", updates=[{"channelID": CHANNEL, "version": waited["version"]}])

@@ -186,7 +186,7 @@ def test_a_replay_that_is_overtaken_goes_on_at_the_newer() -> None:
         ids = [await world.posted(endpoint) for _ in range(10)]
         older = world.connect()
         older.is_writable = False
-        older.hello()
+        older.hello(world.keys[UAID])
         await settle()
         newer = await world.greeted()
         assert newer.versions == ids

@@ -285,10 +285,13 @@ class PlayedDevice(PlayedSocket):
 
 
 class _Channels:
-    """No channel has ended."""
+    """No channel has ended, and browsers have those that they name."""
 
     def may_have_orphans(self, device: str) -> bool:
         return not device
+
+    async def has_subscriptions(self, device: str) -> bool:
+        return bool(device)
 
     async def prolong(self, _: str) -> None:
         pass

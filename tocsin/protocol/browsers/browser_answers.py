@@ -32,7 +32,7 @@ def status_of(denied: HResult) -> int:
 
 
 def hello_answer(uaid: str, *, uses_web_push: bool) -> bytes:
-    """Let a browser in under this key, also one that it has named: with another, Firefox would forget its subscriptions."""
+    """Let a browser in under this key: where it has named another, Firefox has its sites subscribe anew."""
     web_push = {"use_webpush": True} if uses_web_push else {}
     return _text("hello", status=200, uaid=uaid, **web_push)
 

@@ -45,6 +45,14 @@ class BrowserHello:
     uses_web_push: bool
     """Whether it says that it reads every coding of Web Push."""
 
+    @property
+    def has_subscriptions(self) -> bool:
+        """Whether it has some, and would have its sites subscribe anew if it were given another key.
+
+        So Firefox, which names its key only then. KDE's distributor always does, and leaves its subscriptions as they are.
+        """
+        return self.uaid is not None and self.uses_web_push
+
 
 @frozen
 class BrowserRegister:

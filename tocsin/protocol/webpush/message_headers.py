@@ -31,8 +31,16 @@ def write_headers(ttl: int, urgency: str, topic: str | None) -> dict[str, str]:
     if urgency != "normal":  # which is what is not said
         headers["Urgency"] = urgency
     if topic is not None:
-        check_kind(topic, "topic", str)
-        if not TOPIC.fullmatch(topic):
-            raise InvalidArgument(f"a topic has 1 to 32 letters, digits, - and _, not {quoted(topic)}")
+        check_topic(topic)
         headers["Topic"] = topic
     return headers
+
+
+def check_topic(topic: str) -> None:
+    """Refuse what is no topic.
+
+    :raises InvalidArgument: it is none.
+    """
+    check_kind(topic, "topic", str)
+    if not TOPIC.fullmatch(topic):
+        raise InvalidArgument(f"a topic has 1 to 32 letters, digits, - and _, not {quoted(topic)}")

@@ -67,12 +67,12 @@ class PushSubscription:
             raise InvalidArgument(f"the secret auth of a subscription has {AUTH} bytes, not {len(self.auth)}")
 
     @classmethod
-    def of(cls, subscription: HasPushKeys | Mapping[str, Any] | str) -> Self:
+    def of(cls, subscription: HasPushKeys | Mapping[str, Any] | str | bytes) -> Self:
         """Return what is sent to, of any object that says so, or of its JSON.
 
         :raises InvalidArgument: it is something else; the sentence says what is missing, and shows nothing of it.
         """
-        if isinstance(subscription, str | Mapping):
+        if isinstance(subscription, str | bytes | Mapping):
             return cls.from_json(subscription)
         try:
             return cls(subscription.endpoint, subscription.p256dh, subscription.auth)
@@ -82,12 +82,14 @@ class PushSubscription:
             ) from None
 
     @classmethod
-    def from_json(cls, subscription: str | Mapping[str, Any]) -> Self:
-        """Read what ``JSON.stringify(subscription)`` has made in a browser, as text or as it was read; more in it is passed over.
+    def from_json(cls, subscription: str | bytes | Mapping[str, Any]) -> Self:
+        """Read what ``JSON.stringify(subscription)`` has made in a browser; more in it is passed over.
+
+        :param subscription: its text, the bytes of that as the body of a request has them, or what was read from it.
 
         :raises InvalidArgument: it is something else; the sentence says what is missing, and shows nothing of it.
         """
-        if isinstance(subscription, str):
+        if isinstance(subscription, str | bytes):
             subscription = parse_json_text(subscription, _WHAT, _MOST)
         keys = subscription.get("keys") if isinstance(subscription, Mapping) else None
         if not isinstance(subscription, Mapping) or not isinstance(keys, Mapping):

@@ -1,8 +1,10 @@
 """The connection of a browser, or of KDE's distributor: Mozilla's device protocol.
 
 The conversation: ``hello`` from the browser, answered with its key, ``uaid``; then it may send ``register``, ``unregister``, ``ack``,
-``nack`` and ``{}``, the service their answers and ``notification``. A WebSocket message is one JSON text. KDE's distributor, which says no
-``use_webpush``, has several connections at a time: the newest gets what comes, and what is acknowledged on any of them counts.
+``nack`` and ``{}``, the service their answers and ``notification``. A browser that says that it has subscriptions, of which none is
+known here, is answered with another key: Firefox has its sites subscribe anew then. A WebSocket message is one JSON text. KDE's
+distributor, which says no ``use_webpush``, has several connections at a time: the newest gets what comes, and what is acknowledged on any
+of them counts.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 from tocsin.protocol.webpush.codings import AESGCM
 from tocsin.protocol.webpush.envelope import Envelope
-from tocsin.service.devices.browser_subscriptions import BrowserSubscriptions
-from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection, Wait
+from tocsin.service.devices.browser_subscriptions import NO_STORE, BrowserSubscriptions
+from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection, Wait, device_of
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.web.websocket import WebSocket
 
@@ -136,8 +138,7 @@ class BrowserConnection(DeviceConnection):
 
     def _handle(self, message: BrowserMessage) -> Wait | None:
         if self.outbox.phase is Phase.GREETING:
-            self._greet(message)
-            return None
+            return self._greet(message)
         match message:
             case Acked():
                 return self._acknowledge(message)
@@ -158,13 +159,33 @@ class BrowserConnection(DeviceConnection):
                 self._around.offline.recurring.log(logger, logging.INFO, "passed over", text, quoted(kind))
         return None
 
-    def _greet(self, message: BrowserMessage) -> None:
-        """Take the first message, and learn which device this is; one that has no key yet is given one."""
+    def _greet(self, message: BrowserMessage) -> Wait | None:
+        """Take the first message; return what to wait for before it is known which device this is."""
         if not isinstance(message, BrowserHello):
             raise ProtocolViolation("a browser begins with hello")
-        self._uaid = message.uaid or secrets.token_urlsafe(32)
+        self._around.unheard.forget(self)
         self._is_settling = not message.uses_web_push
         self.reads_aesgcm = message.uses_web_push
+        # While it has another connection it may be about to subscribe on that.
+        if message.uaid and message.has_subscriptions and self._browsers.newest(device_of(message.uaid)) is None:
+            return partial(self._recognise, message.uaid)
+        self._let_in(message.uaid)
+        return None
+
+    async def _recognise(self, uaid: str) -> None:
+        """Let a browser in that has subscriptions: under another key where none of them is known here."""
+        are_known = await self._browsers.subscriptions.are_known(device_of(uaid))
+        if are_known is None:
+            self.close(CloseCode.TRY_AGAIN_LATER, NO_STORE)
+        elif self.outbox.phase is Phase.GREETING:
+            if not are_known:
+                text = "browsers come with subscriptions of which none is known here, and are asked to subscribe anew"
+                self._around.offline.recurring.log(logger, logging.WARNING, "unknown", text)
+            self._let_in(uaid if are_known else None)
+
+    def _let_in(self, uaid: str | None) -> None:
+        """Know which device this is; one that has no key is given one."""
+        self._uaid = uaid or secrets.token_urlsafe(32)
         self._greeted(self._uaid)
 
     def _welcome(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from typing import Final
 
 from attrs import frozen
 
@@ -19,7 +20,9 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.channels import Channels, Denial
 
-_NO_STORE = "the service cannot use its store"
+NO_STORE: Final = "the service cannot use its store"
+"""Why a browser is refused what it asks for, or is not let in."""
+
 _TOO_OFTEN = "too many subscriptions are asked for from this address"
 
 logger = logging.getLogger(__name__)
@@ -51,7 +54,7 @@ class BrowserSubscriptions:
                 denied = granted
         except StateUnavailable as failure:
             self._log_failure(failure)
-            status, words, name = answers.NO_STORE, _NO_STORE, HResult(failure.hresult).name
+            status, words, name = answers.NO_STORE, NO_STORE, HResult(failure.hresult).name
         else:
             status, words, name = answers.status_of(denied.hresult), denied.text, HResult(denied.hresult).name
         self._counters.tally.refuse(Asked.CHANNEL, name, client_id, address)
@@ -64,9 +67,17 @@ class BrowserSubscriptions:
             await self._offline.end_channels(device, names)
         except StateUnavailable as failure:
             self._log_failure(failure)
-            return answers.refusal("unregister", asked.channel_id, answers.NO_STORE, _NO_STORE)
+            return answers.refusal("unregister", asked.channel_id, answers.NO_STORE, NO_STORE)
         self._counters.browser_ended[asked.code] += 1
         return answers.unregister_answer(asked.channel_id)
+
+    async def are_known(self, device: str) -> bool | None:
+        """Tell whether any subscription of a browser is known here; None where the store cannot say."""
+        try:
+            return await self._channels.has_subscriptions(device)
+        except StateUnavailable as failure:
+            self._log_failure(failure)
+            return None
 
     async def prolong(self, device: str) -> None:
         """Put off the ends of a browser's subscriptions, since it is there; where that fails, it is done when it comes again."""

@@ -49,6 +49,11 @@ Wait = Callable[[], Awaitable[None]]
 """What has to be waited for before the next message is handled."""
 
 
+def device_of(key: str) -> str:
+    """Return the identity of the device that has this key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
 @frozen
 class ConnectionContext:
     """What the connections of all devices share.
@@ -237,7 +242,7 @@ class DeviceConnection(SideTasks):
     def _greeted(self, key: str) -> None:
         """Know which device this is, by its key."""
         self._around.unheard.forget(self)
-        self.device = hashlib.sha256(key.encode()).hexdigest()
+        self.device = device_of(key)
         self.step(Event.GREETED)
 
     def miss_hello(self) -> bool:

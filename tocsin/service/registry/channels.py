@@ -186,6 +186,10 @@ class Channels:
             self.directory.forget(old)
         return [evolve(each, expires=expires) if each.hash in old else each for each in subscriptions]
 
+    async def has_subscriptions(self, device: str) -> bool:
+        """Tell whether a device has any push subscription that may be used."""
+        return await self._store.count_subscriptions(device, self._now()) > 0
+
     async def prolong(self, device: str) -> None:
         """Put off the ends of a device's push subscriptions, since it is there."""
         async with self._changing:
