@@ -257,6 +257,13 @@ class SharedQueues:
         finally:
             self._known.leave(known)
 
+    async def acknowledge_away(self, device: str, ids: Sequence[str]) -> None:
+        """Erase what a device has that is connected to no node.
+
+        :raises StateUnavailable: it could not be erased.
+        """
+        await self._end_surely(device, lambda queue: queue.acknowledge(queue.held(ids)))
+
     async def withdraw(self, channel: ChannelRow, match: ToastMatch) -> None:
         """Erase the toasts of a channel that its sender deletes."""
         await self._end_surely(channel.device, lambda queue: queue.withdraw(channel.name, match))
