@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from typing import Any, cast
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 
 from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tests.service.played_socket import PlayedSocket
@@ -222,13 +222,17 @@ class Node:
         device.receiver = self.devices.open(device)
         device.say(codec.encode(Hello(PROTOCOL_VERSION, device.key)))
 
-    async def push(self, key: str, id: str) -> PushResult:  # noqa: A002 - the field's name
-        """Push a raw notification."""
-        return await self.devices.push(channel_of(key), payload_of(key, id), RAW)
+    async def push(self, key: str, id: str, kind: NotificationType = NotificationType.RAW) -> PushResult:  # noqa: A002 - the field's name
+        """Push a notification."""
+        return await self.devices.push(channel_of(key), payload_of(key, id, kind), evolve(RAW, type=kind))
 
-    async def keep(self, key: str, id: str) -> bool:  # noqa: A002 - the field's name
+    async def keep(self, key: str, id: str, kind: NotificationType = NotificationType.RAW) -> bool:  # noqa: A002 - the field's name
         """Store one."""
-        return await self.queues.keep(channel_of(key), payload_of(key, id), lambda _: None)
+        return await self.queues.keep(channel_of(key), payload_of(key, id, kind), lambda _: None)
+
+    async def take_back(self, key: str, id: str) -> bool:  # noqa: A002 - the field's name
+        """Delete a message of Web Push that is stored; tell whether it was there."""
+        return await self.devices.withdraw_message(channel_of(key), id)
 
     async def keep_together(self, key: str, ids: Sequence[str]) -> list[str]:
         """Store several in one turn of their device, once it can be had, and return which are stored."""

@@ -233,6 +233,16 @@ class Devices:
         else:
             self.withdraw_here(channel.device, channel.name, match)
 
+    async def withdraw_message(self, channel: ChannelRow, id: str) -> bool:  # noqa: A002 - the field's name
+        """Delete a message of Web Push that is stored, and send it no more; tell whether it was.
+
+        :raises StateUnavailable: it could not be deleted.
+        """
+        found = await self.offline.withdraw_message(channel, id)
+        if found and channel.device in self._connections:
+            self._connections[channel.device].hold_back()
+        return found
+
     def withdraw_here(self, device: str, channel: str, match: ToastMatch) -> None:
         """Tell a device that toasts of a channel were deleted, if it is connected here."""
         if device in self._connections:
