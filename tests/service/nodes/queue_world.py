@@ -118,11 +118,12 @@ class StoredNow:
     counted: int = 0
     """How often all was counted."""
 
-    async def total_stored(self) -> int:
+    async def total_stored(self) -> tuple[int, int]:
         """Count."""
         self.counted += 1
         await asyncio.sleep(0)
-        return sum(map(len, self.nodes.queues.values()))
+        stored = [entry for queue in self.nodes.queues.values() for entry in queue.values()]
+        return len(stored), sum(entry.type is NotificationType.PUSH for entry in stored)
 
     async def devices_with_spent(self, now: float) -> set[str]:
         """Find what is spent."""
@@ -234,7 +235,9 @@ class Node:
         """Delete a message of Web Push that is stored; tell whether it was there."""
         return await self.devices.withdraw_message(channel_of(key), id)
 
-    async def keep_together(self, key: str, ids: Sequence[str]) -> list[str]:
+    async def keep_together(
+        self, key: str, ids: Sequence[str], kind: NotificationType = NotificationType.RAW
+    ) -> list[str]:
         """Store several in one turn of their device, once it can be had, and return which are stored."""
         while (turn := self.queues.take_turn(device_of(key))) is None:  # noqa: ASYNC110  # as posts come again
             await asyncio.sleep(0.001)
@@ -242,7 +245,7 @@ class Node:
             if not turn.is_current:
                 turn.begin_look()
                 await turn.looked()
-            await turn.begin_store([(channel_of(key), payload_of(key, each)) for each in ids], frozenset(), None)
+            await turn.begin_store([(channel_of(key), payload_of(key, each, kind)) for each in ids], frozenset(), None)
             stored = await turn.stored()
         except StateUnavailable:
             return []

@@ -17,6 +17,7 @@ import anyio
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
+from tocsin.protocol.service.kept_count import KeptCount
 from tocsin.protocol.service.nodes.device_row import Home, Unchanged
 from tocsin.protocol.service.nodes.post_route import LOOKS
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue, Phase
@@ -99,7 +100,12 @@ class SharedQueues:
     @property
     def kept(self) -> int:
         """How many are stored now, about: never below none, however many end here that others have stored since it was counted."""
-        return max(self._changes.kept, 0)
+        return max(self._changes.kept.total, 0)
+
+    @property
+    def kept_messages(self) -> int:
+        """How many of these are messages of Web Push."""
+        return max(self._changes.kept.messages, 0)
 
     # For the ways of posts
 
@@ -341,7 +347,7 @@ class SharedQueues:
         """Count now and then what all nodes keep, and where that comes near the limit."""
         while True:
             try:
-                self._changes.kept = await self._store.total_stored()
+                self._changes.kept = KeptCount(*await self._store.total_stored())
             except StateUnavailable as failure:
                 text = "what is stored could not be counted: %s"
                 self.recurring.log(logger, logging.WARNING, "count", text, failure)
