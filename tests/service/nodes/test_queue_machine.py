@@ -169,6 +169,16 @@ class QueueMachine(RuleBasedStateMachine):
         if kind is NotificationType.PUSH:
             self.messages[id] = key
 
+    @rule(number=st.sampled_from(NODES))
+    def node_prunes(self, number: int) -> None:
+        """Rows of devices of which nothing is left are erased, whatever nodes know of them."""
+
+        async def prune() -> None:
+            with suppress(StateUnavailable):
+                await self.nodes[number].queues.prune()
+
+        self._spawn(prune())
+
     @rule(number=st.sampled_from(NODES), stalls=st.booleans())
     def lease_is_not_renewed(self, number: int, stalls: bool) -> None:
         """For a while."""

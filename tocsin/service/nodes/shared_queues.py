@@ -68,6 +68,7 @@ class SharedQueues:
     ) -> None:
         self.now = now
         self.recurring = recurring or RepeatLog()
+        self._nodes = nodes
         self._store = store
         self._standing = standing
         self._known = KnownDevices(depths, lambda device: device in self._claims)
@@ -305,9 +306,11 @@ class SharedQueues:
             known.queue.take_back(ids)
 
     async def prune(self) -> None:
-        """Erase what has expired or lost its channel, of all devices; one node does it for all."""
+        """Erase what has expired or lost its channel, of all devices, and the rows of those of which nothing is left; one node does it for all."""
         for device in await self._store.devices_with_spent(self.now()):
             await self._end_surely(device, lambda queue: queue.expire(self.now()))
+        while await self._nodes.forget_devices():
+            pass
 
     async def _end(self, device: str, decide: Decide) -> None:
         """Let something of what is known of a device that is here end; if that is not so any more, its queue is read again."""

@@ -121,6 +121,13 @@ class NodeStore(Protocol):
         """
         ...
 
+    async def forget_devices(self) -> int:
+        """Erase some of the rows of devices that are at no node whose lease is good, have no channels, and for which nothing is stored.
+
+        Strangers leave one for each key under which they connect. Return how many were erased; it is called again until there are none.
+        """
+        ...
+
     async def keep_authority(self, made: bytes) -> bytes:
         """Return the authority of the nodes' certificates, having kept this one where there was none."""
         ...
