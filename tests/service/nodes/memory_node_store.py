@@ -140,14 +140,15 @@ class MemoryNodeStore:
             self._write(device, change)
         return changed
 
-    async def forget_devices(self) -> int:
+    async def forget_devices(self, after: str) -> str | None:
         """Erase rows of devices that are nowhere, and for which nothing is stored; channels are none of this store."""
         await self._travel()
-        homes = {device: row.home for device, row in self.rows.items() if not self.queues.get(device)}
-        unused = [device for device, home in homes.items() if home is None or not self.is_good(home.lease)]
-        for device in unused:
-            del self.rows[device]
-        return len(unused)
+        those = sorted(device for device in self.rows if device > after)
+        for device in those:
+            home = self.rows[device].home
+            if not self.queues.get(device) and (home is None or not self.is_good(home.lease)):
+                del self.rows[device]
+        return those[-1] if those else None
 
     async def keep_authority(self, made: bytes) -> bytes:
         """Keep an authority where there is none."""

@@ -189,7 +189,7 @@ class BothNodeStores(RuleBasedStateMachine):
     @rule()
     def devices_are_forgotten(self) -> None:
         """Those of which nothing is kept."""
-        self.both(lambda store, _: store.forget_devices())
+        self.both(lambda store, _: store.forget_devices(""))
 
     @rule(device=st.sampled_from(DEVICES), home=NEWEST, newest=NEWEST)
     def a_connection_ends(self, device: str, home: int, newest: int) -> None:

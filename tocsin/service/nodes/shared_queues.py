@@ -309,8 +309,9 @@ class SharedQueues:
         """Erase what has expired or lost its channel, of all devices, and the rows of those of which nothing is left; one node does it for all."""
         for device in await self._store.devices_with_spent(self.now()):
             await self._end_surely(device, lambda queue: queue.expire(self.now()))
-        while await self._nodes.forget_devices():
-            pass
+        after: str | None = ""
+        while after is not None:
+            after = await self._nodes.forget_devices(after)
 
     async def _end(self, device: str, decide: Decide) -> None:
         """Let something of what is known of a device that is here end; if that is not so any more, its queue is read again."""

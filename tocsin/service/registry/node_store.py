@@ -121,10 +121,13 @@ class NodeStore(Protocol):
         """
         ...
 
-    async def forget_devices(self) -> int:
-        """Erase some of the rows of devices that are at no node whose lease is good, have no channels, and for which nothing is stored.
+    async def forget_devices(self, after: str) -> str | None:
+        """Erase rows of devices that are at no node whose lease is good, have no channels, and for which nothing is stored.
 
-        Strangers leave one for each key under which they connect. Return how many were erased; it is called again until there are none.
+        Strangers leave one for each key under which they connect.
+
+        :param after: the device behind which those are that are looked at; empty: the first.
+        :return: the last that was looked at, behind which to go on; None where there is none.
         """
         ...
 

@@ -30,7 +30,7 @@ LANES: Final = 2
 """Connections for devices' calls; leases have one of their own besides."""
 
 _ASKED: Final = 0.3  # of a lease's length: who asks for one learns why there is none before it gives up, after a third
-_AT_A_TIME: Final = 10_000  # rows of devices that are erased
+_AT_A_TIME: Final = 2_000  # devices that are looked at, whether their rows may be erased
 _NOTHING: Final = QueueChange()
 _SETTINGS: Final = {
     "enable_seqscan": "off",  # a table that was empty when its statement was planned may have a million rows
@@ -133,10 +133,10 @@ class PostgresNodeStore:
         changed: RowChange | Unchanged = await self._devices.ask(_UNDER_LOCK, device, _Locked(device, lease, decide))
         return changed
 
-    async def forget_devices(self) -> int:
-        """Erase some of the rows of devices of which nothing is kept; return how many."""
-        forgotten: int = await self._devices.ask(_FORGET, None, None, may_repeat=True)
-        return forgotten
+    async def forget_devices(self, after: str) -> str | None:
+        """Erase rows of devices of which nothing is kept, of the next behind one; return the last of these."""
+        last: str | None = await self._devices.ask(_FORGET, None, after, may_repeat=True)
+        return last
 
     async def keep_authority(self, made: bytes) -> bytes:
         """Return the authority of the nodes' certificates, having kept this one where there was none."""
@@ -231,11 +231,14 @@ async def _try(link: Link, asked: Sequence[None]) -> Sequence[None]:
     return asked
 
 
-async def _forget(link: Link, asked: Sequence[None]) -> list[int]:
-    del asked  # it is one
-    async with link.transaction():
-        unused = [device for (device,) in await link.fetch(sql.LOCK_UNUSED, _AT_A_TIME)]
-        return [len(await link.fetch(sql.FORGET, unused))]
+async def _forget(link: Link, asked: Sequence[str]) -> list[str | None]:
+    (after,) = asked
+    last: str | None = await link.fetchval(sql.NEXT, to_kept(after), _AT_A_TIME)
+    if last is not None:
+        async with link.transaction():
+            unused = [device for (device,) in await link.fetch(sql.LOCK_UNUSED, to_kept(after), last)]
+            await link.execute(sql.FORGET, unused)
+    return [None if last is None else from_kept([last])[0]]
 
 
 _FORGET: Final = LaneWork(_forget, 1)
