@@ -13,7 +13,7 @@ from typing import cast
 
 from bench.framework import run_on
 from bench.receiving import say, until_input_ends
-from tocsin.protocol.messages.node_protocol import WithdrawThere
+from tocsin.protocol.messages.node_protocol import AcknowledgeThere, WithdrawThere
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult
@@ -44,6 +44,9 @@ class _Taker:
 
     def withdraw(self, message: WithdrawThere) -> None:
         """Have none that could be told."""
+
+    def acknowledge(self, message: AcknowledgeThere) -> None:
+        """Have none that could have acknowledged."""
 
 
 class _Echo(asyncio.Protocol):

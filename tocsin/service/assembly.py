@@ -107,6 +107,7 @@ def _gauges(known: Known, devices: Devices, connections: Connections) -> dict[st
         "channels": known.channels.count,
         "subscriptions": known.channels.subscriptions,
         "kept": known.offline.kept,
+        "kept_messages": known.offline.kept_messages,
         "store_fails": int(known.fault is not None),
         "tasks": len(asyncio.all_tasks()),
         "connections": connections.count,

@@ -1,4 +1,4 @@
-"""The other half of the senders: they post messages of Web Push, encrypted to what the app said of its push subscription."""
+"""The other half of the senders: they post messages of Web Push, encrypted to what a device said of its push subscription."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tests.processes import Sender
 from tocsin.api.web_push_subscription import WebPushSubscription
-from tocsin.protocol.webpush.base64url import decode
+from tocsin.protocol.webpush.subscription import PushSubscription
 from tocsin.webpush.message_encryption import encrypt
 
 TTL = 600
@@ -29,18 +29,27 @@ class Reached:
         return cls(uri, subscription.as_json())
 
 
+def sealed(subscription: PushSubscription, plaintext: bytes, ttl: int) -> tuple[bytes, dict[str, str]]:
+    """Encrypt a message; return the body to post, and its headers."""
+    body = encrypt(subscription.p256dh, subscription.auth, plaintext).body
+    return body, {"TTL": str(ttl), "Content-Encoding": "aes128gcm"}
+
+
+def outcome_of(status: int, words: str) -> str:
+    """Read of an answer what became of a message: "received" where it is promised to come."""
+    if status != 201:
+        return str(status)
+    return "dropped" if words else "received"
+
+
 async def post(
     http: aiohttp.ClientSession, subscription: dict[str, Any], plaintext: bytes, ttl: int
 ) -> tuple[str, str]:
-    """Post a message; return what became of it, "received" where it is promised to come, and its id."""
-    p256dh, auth = (decode(subscription["keys"][name]) for name in ("p256dh", "auth"))
-    body = encrypt(p256dh, auth, plaintext).body
-    headers = {"TTL": str(ttl), "Content-Encoding": "aes128gcm"}
+    """Post a message; return what became of it, and its id."""
+    body, headers = sealed(PushSubscription.from_json(subscription), plaintext, ttl)
     async with http.post(subscription["endpoint"], data=body, headers=headers) as answer:
-        words = await answer.text()
-        if answer.status != 201:
-            return str(answer.status), ""
-        return "dropped" if words else "received", answer.headers["Location"].rpartition("/")[2]
+        outcome = outcome_of(answer.status, await answer.text())
+        return outcome, answer.headers.get("Location", "").rpartition("/")[2]
 
 
 async def notify(sender: Sender, uri: str, body: bytes) -> tuple[str, str]:

@@ -29,7 +29,11 @@ from tocsin.protocol.messages import (
     Welcome,
     codec,
 )
-from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
+from tocsin.protocol.webpush.envelope import Envelope
+from tocsin.protocol.webpush.sender import web_push_sender
+from tocsin.protocol.webpush.subscription import PushSubscription
+from tocsin.webpush.message_encryption import SubscriptionKeys, decrypt
 
 FIRST, LONGEST = 0.25, 1.0
 """Seconds of the wait after a connection has failed: as a device's, which goes on to more."""
@@ -53,7 +57,7 @@ def _chance(device: Device) -> random.Random:
 
 @define(eq=False)
 class Device:
-    """A device with one channel; ``moves`` is one that comes and goes."""
+    """A device with one channel; ``moves`` is one that comes and goes, and ``keys`` are those of its push subscription, if it has one."""
 
     number: int
     remote_id: str
@@ -62,9 +66,11 @@ class Device:
     waits: Waits
     tasks: TaskGroup
     moves: bool
+    keys: SubscriptionKeys | None
     stays: bool = False
     """Whether it has stopped to come and go."""
     uri: str = ""
+    subscription: PushSubscription | None = None
     node: Node | None = None
     """Where it is."""
     _left: Node | None = None
@@ -85,6 +91,15 @@ class Device:
             else:
                 self._left = None
                 await anyio.sleep(self._random.uniform(0, AWAY))
+
+    @property
+    def lacks(self) -> RequestChannel | None:
+        """What it has to ask for next; None once it has all."""
+        if not self.uri:
+            return RequestChannel(1, APP, self.remote_id, "")
+        if self.keys is not None and self.subscription is None:
+            return RequestChannel(2, APP, web_push_sender(None), "")
+        return None
 
     def _note(self, failure: Exception) -> None:
         """Note that a connection has ended, or an attempt to make one."""
@@ -152,14 +167,21 @@ class Device:
             for message in _split(await socket.recv()):
                 if isinstance(message, Payload):
                     await self._handle(socket, message, began)
-                elif isinstance(message, Welcome):
-                    greeted = bool(self.uri)
-                    if not greeted:
-                        await socket.send(codec.encode(RequestChannel(1, APP, self.remote_id, self.uri)))
-                elif isinstance(message, ChannelGranted):
-                    self.uri, greeted = message.uri, True
+                elif isinstance(message, Welcome | ChannelGranted):
+                    if isinstance(message, ChannelGranted):
+                        self._take_granted(message)
+                    greeted = self.lacks is None
+                    if self.lacks is not None:
+                        await socket.send(codec.encode(self.lacks))
                 elif isinstance(message, ChannelRefused):
                     raise ConnectionResetError(message.text)
+
+    def _take_granted(self, granted: ChannelGranted) -> None:
+        if not self.uri:
+            self.uri = granted.uri
+        else:
+            assert self.keys is not None
+            self.subscription = PushSubscription(granted.uri, self.keys.p256dh, self.keys.auth)
 
     async def _stay(self, socket: ClientConnection, began: float) -> None:
         until = began + self._random.uniform(0.2, STAYS)
@@ -172,13 +194,19 @@ class Device:
                     await self._handle(socket, message, began)
 
     async def _handle(self, socket: ClientConnection, payload: Payload, began: float) -> None:
-        found = re.search(rb"\d+", payload.body)
+        found = re.search(rb"\d+", self._read(payload))
         assert found is not None
         if self.ledger.handle(self.number, int(found[0]), payload.id):
             self.waits.served(self.number, began)
             if self._random.random() < FORGETS:
                 raise ConnectionResetError("the device's network is gone")
         await socket.send(codec.encode(Acknowledge((payload.id,))))
+
+    def _read(self, payload: Payload) -> bytes:
+        if payload.type is not NotificationType.PUSH:
+            return payload.body
+        assert self.keys is not None
+        return decrypt(self.keys, Envelope.unpack(payload.body))
 
 
 def _failed(failure: Exception) -> str:

@@ -59,6 +59,8 @@ class TroubleFigures:
     wires: str = ""
     cycles: Counter[str] = Factory(Counter)
     received: int = 0
+    messages: int = 0
+    """Of Web Push, among them."""
     handled: int = 0
     twice_on_the_wire: int = 0
     answers: dict[str, int] = Factory(dict)

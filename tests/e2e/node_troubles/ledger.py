@@ -18,18 +18,22 @@ LATE = 30.0
 class Post:
     """A notification, or a DELETE of toasts, at moments of this process's clock; ``ended`` is when it could last have had an effect.
 
-    ``slots`` are those of which it lets nothing stay that is older; ``mortal`` is one that may be gone before it comes.
+    ``slots`` are those of which it lets nothing stay that is older; ``mortal`` is one that may be gone before it comes. A message of Web
+    Push has a slot of its own besides, so that it can be deleted.
     """
 
     number: int
     device: int
     slots: tuple[str, ...]
     mortal: bool
+    by_web_push: bool
     began: float
     node: str = ""
     ended: float = math.inf
     received: bool = False
     """Whether its sender was told that it is received."""
+    location: str = ""
+    """Where a message is that was received, without the host."""
     handled: float = 0.0
     id: str = ""
     """Under which it was handled."""
@@ -50,6 +54,11 @@ class DeviceAccount:
     slots: dict[str, list[Post]] = Factory(dict)
 
 
+def message_slot(number: int) -> str:
+    """Name the slot of one message of Web Push."""
+    return f"message {number}"
+
+
 class Ledger:
     """All posts, by number, and all that must not be."""
 
@@ -58,6 +67,8 @@ class Ledger:
         self.posts: list[Post] = []
         self.answers: Counter[str] = Counter()
         self.received = 0
+        self.messages = 0
+        """Of Web Push, among them."""
         self.handled = 0
         self.again = 0
         """How often a device was sent what it had handled, and knew it by its id."""
@@ -69,12 +80,14 @@ class Ledger:
 
     # Senders
 
-    def begin(self, device: int, *slots: str, mortal: bool = False) -> Post:
+    def begin(self, device: int, *slots: str, mortal: bool = False, by_web_push: bool = False) -> Post:
         """Note that a request begins."""
-        post = Post(len(self.posts), device, slots, mortal, time.monotonic())
+        number = len(self.posts)
+        slots += (message_slot(number),) if by_web_push else ()
+        post = Post(number, device, slots, mortal, by_web_push, time.monotonic())
         self.posts.append(post)
         account = self.devices[device]
-        account.waiting[post.number] = post
+        account.waiting[number] = post
         for slot in slots:
             account.slots.setdefault(slot, []).append(post)
         return post
@@ -85,6 +98,7 @@ class Ledger:
         post.ended = time.monotonic()
         post.received = received
         self.received += received
+        self.messages += received and post.by_web_push
         if not received:
             self.devices[post.device].waiting.pop(post.number, None)
 

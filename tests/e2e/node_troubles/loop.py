@@ -24,13 +24,14 @@ from tests.e2e.node_troubles.figures import TroubleFigures, spreads
 from tests.e2e.node_troubles.ledger import Ledger
 from tests.e2e.node_troubles.node import Node
 from tests.e2e.node_troubles.programs import serve_node
-from tests.e2e.node_troubles.senders import TAGS, Senders
+from tests.e2e.node_troubles.senders import TAGS, TOPICS, Senders
 from tests.e2e.node_troubles.troubles import Troubles
 from tests.e2e.node_troubles.waits import Waits
 from tests.e2e.node_troubles.wires import Address, Wires, namespace_wires, relay_wires, why_no_namespaces
 from tests.persistence.postgres_server import PostgresServer, programs, running_server
 from tests.processes import Sender, call
 from tocsin.tasks import task_group
+from tocsin.webpush.message_encryption import SubscriptionKeys
 
 EVERY = 5.0
 """Seconds between two words on how far it is."""
@@ -119,13 +120,16 @@ class NodeTroubles:
                 for node in self._nodes:
                     tasks.start_soon(node.watch, http)
                     starting.start_soon(node.start)
+            around = app["remote_id"], balancer, self._ledger, self._waits, tasks
             devices = [
-                Device(number, app["remote_id"], balancer, self._ledger, self._waits, tasks, moves=number % 2 == 1)
+                Device(
+                    number, *around, moves=number % 2 == 1, keys=SubscriptionKeys.generate() if number % 4 < 2 else None
+                )
                 for number in range(self.plan.devices)
             ]
             for device in devices:
                 tasks.start_soon(device.run)
-            await wait_until(lambda: all(device.uri for device in devices), "devices got no channels")
+            await wait_until(lambda: all(device.lacks is None for device in devices), "devices got no channels")
             sender = Sender(http, app | {"token_url": f"{self._nodes[0].address.url}/accesstoken.srf"})
             await sender.sign_in()
             senders = Senders(
@@ -232,10 +236,14 @@ class NodeTroubles:
             for tag in TAGS:
                 while not await senders.send_toast(device, tag):  # noqa: ASYNC110  # as above
                     await anyio.sleep(0.2)
+            for topic in TOPICS if device.subscription else ():
+                while not await senders.send_message(device, topic):  # noqa: ASYNC110  # as above
+                    await anyio.sleep(0.2)
 
     def _sum_up(self) -> None:
         figures, ledger = self._figures, self._ledger
-        figures.received, figures.handled, figures.twice_on_the_wire = ledger.received, ledger.handled, ledger.again
+        figures.received, figures.messages = ledger.received, ledger.messages
+        figures.handled, figures.twice_on_the_wire = ledger.handled, ledger.again
         figures.answers = dict(ledger.answers.most_common())
         figures.served_again = spreads(self._waits.over)
         for node in self._nodes:

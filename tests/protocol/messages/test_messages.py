@@ -96,7 +96,7 @@ TAGS = {
         )
     ),
     **dict(enumerate(["NodeHello", "NodeWelcome", "NodeRefused", "Forward", "ForwardsAnswered"], 160)),
-    **dict(enumerate(["LookInto", "NodePing", "NodePong", "NodeGoodbye", "WithdrawThere"], 165)),
+    **dict(enumerate(["LookInto", "NodePing", "NodePong", "NodeGoodbye", "WithdrawThere", "AcknowledgeThere"], 165)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.service.devices.browser_world import CHANNEL, OTHER_CHANNEL, UAID, BrowserWorld, run, settle
+from tests.service.devices.browser_world import BASE, CHANNEL, OTHER_CHANNEL, UAID, BrowserWorld, run, settle
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.registry.channel_directory import ChannelFault
+from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.url_paths import PUSH_PATH
 
 
 def test_a_message_is_sent_and_ends_with_its_acknowledgement() -> None:
@@ -159,3 +161,26 @@ def test_a_message_that_meets_the_end_of_its_subscription_is_not_sent() -> None:
         assert world.counters.browser_dropped == {"unregistered": 1}
 
     run(play)
+
+
+def test_what_is_taken_back_before_it_was_sent_is_not_sent() -> None:
+    """Though it was queued behind what the browser has yet to acknowledge; what was sent may be taken back until then."""
+
+    async def play(world: BrowserWorld) -> None:
+        browser = await world.greeted()
+        endpoint = await world.subscribed(browser)
+        browser.leave()
+        ids = [await world.posted(endpoint) for _ in range(5)]
+        browser = await world.greeted()
+        channel = await world.channels.directory.find(endpoint.removeprefix(f"{BASE}{PUSH_PATH}"))
+        assert isinstance(channel, ChannelRow)
+        for each, waits in [(ids[3], True), (ids[3], False), (ids[0], True)]:
+            assert await world.devices.withdraw_message(channel, each) is waits
+        await settle()
+        browser.ack(*ids[:2])
+        await settle()
+        browser.ack(ids[2])
+        await settle()
+        assert browser.versions == [*ids[:3], ids[4]]
+
+    run(play, {"device_window": 2})

@@ -7,7 +7,16 @@ from typing import NoReturn
 
 import pytest
 
-from tests.service.devices.browser_world import CHANNEL, KEY, OTHER_CHANNEL, UAID, BrowserWorld, run, settle
+from tests.service.devices.browser_world import (
+    CHANNEL,
+    KEY,
+    OTHER_CHANNEL,
+    UAID,
+    BrowserWorld,
+    PlayedBrowser,
+    run,
+    settle,
+)
 from tests.service.registry.memory_service_store import MemoryServiceStore
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.values import SUBSCRIPTION_LIFETIME
@@ -85,6 +94,27 @@ def test_an_address_that_asks_too_often_is_told_so() -> None:
         await settle()
         assert [each["status"] for each in browser.told] == [200, 200, 200, 429]
         assert browser.last["reason"] == "too many subscriptions are asked for from this address"
+
+    run(play, {"grant_rate": 0.001, "grant_burst": 2})
+
+
+def test_an_address_of_many_browsers_asks_as_one() -> None:
+    """Each hello without a key is another device: what they are given together is bounded all the same, and in words."""
+
+    async def play(world: BrowserWorld) -> None:
+        told = []
+        for number in range(50):
+            browser = PlayedBrowser()
+            browser.client = "192.0.2.7", number
+            browser.receiver = world.devices.open_browser(browser)
+            browser.hello(None)
+            browser.register()
+            await settle()
+            told.append((browser.last["status"], browser.last.get("reason", "")))
+            browser.leave()
+        refused = 429, "too many subscriptions are asked for from this address"
+        assert told == [(200, "")] * 2 + [refused] * 48
+        assert await world.store.count_channels() == (2, 2)
 
     run(play, {"grant_rate": 0.001, "grant_burst": 2})
 

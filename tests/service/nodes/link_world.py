@@ -15,7 +15,14 @@ from attrs import Factory, define, evolve
 from tests.helpers import PATIENCE
 from tocsin.protocol.messages import Message, Payload, codec
 from tocsin.protocol.messages.framing import FrameSplitter, with_lengths
-from tocsin.protocol.messages.node_protocol import NODE_VERSION, Forward, NodeHello, NodeWelcome, WithdrawThere
+from tocsin.protocol.messages.node_protocol import (
+    NODE_VERSION,
+    AcknowledgeThere,
+    Forward,
+    NodeHello,
+    NodeWelcome,
+    WithdrawThere,
+)
 from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.values import NotificationType
@@ -64,6 +71,7 @@ class PlayedTaker:
     later: list[Settled] = Factory(list)
     looks: list[str] = Factory(list)
     withdrawn: list[WithdrawThere] = Factory(list)
+    acknowledged: list[AcknowledgeThere] = Factory(list)
     stirred: asyncio.Event = Factory(asyncio.Event)
 
     def take_now(self, post: ForwardedPost, settled: Settled) -> bool:
@@ -95,6 +103,11 @@ class PlayedTaker:
     def withdraw(self, message: WithdrawThere) -> None:
         """Keep what was deleted."""
         self.withdrawn.append(message)
+        self.stirred.set()
+
+    def acknowledge(self, message: AcknowledgeThere) -> None:
+        """Keep what was acknowledged."""
+        self.acknowledged.append(message)
         self.stirred.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:

@@ -140,6 +140,16 @@ class MemoryNodeStore:
             self._write(device, change)
         return changed
 
+    async def forget_devices(self, after: str) -> str | None:
+        """Erase rows of devices that are nowhere, and for which nothing is stored; channels are none of this store."""
+        await self._travel()
+        those = sorted(device for device in self.rows if device > after)
+        for device in those:
+            home = self.rows[device].home
+            if not self.queues.get(device) and (home is None or not self.is_good(home.lease)):
+                del self.rows[device]
+        return those[-1] if those else None
+
     async def keep_authority(self, made: bytes) -> bytes:
         """Keep an authority where there is none."""
         await self._travel()

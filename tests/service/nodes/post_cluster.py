@@ -22,7 +22,7 @@ from tests.service.nodes.queue_world import RAW, PlayedDevice, PlayedKeeper, Roa
 from tests.service.nodes.virtual_loop import VirtualLoop
 from tocsin.protocol.delivery.recent_ids import RecentIds
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.messages.node_protocol import WithdrawThere
+from tocsin.protocol.messages.node_protocol import Told, WithdrawThere
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
@@ -93,9 +93,12 @@ class PlayedLinks:
         names = [*devices]
         self.carry(to.node, lambda: self.cluster.nodes[to.node].taker.look(names))
 
-    def withdraw(self, to: NodePlace, message: WithdrawThere) -> None:
-        """Tell of deleted toasts."""
-        self.carry(to.node, lambda: self.cluster.nodes[to.node].taker.withdraw(message))
+    def tell(self, to: NodePlace, message: Told) -> None:
+        """Tell of deleted toasts, or of what was acknowledged."""
+        if isinstance(message, WithdrawThere):
+            self.carry(to.node, lambda: self.cluster.nodes[to.node].taker.withdraw(message))
+        else:
+            self.carry(to.node, lambda: self.cluster.nodes[to.node].taker.acknowledge(message))
 
     def carry(self, to: str, deliver: Callable[[], None]) -> None:
         """Carry something to a node, behind what went there before."""

@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from typing import Any, cast
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 
 from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tests.service.played_socket import PlayedSocket
@@ -118,11 +118,12 @@ class StoredNow:
     counted: int = 0
     """How often all was counted."""
 
-    async def total_stored(self) -> int:
+    async def total_stored(self) -> tuple[int, int]:
         """Count."""
         self.counted += 1
         await asyncio.sleep(0)
-        return sum(map(len, self.nodes.queues.values()))
+        stored = [entry for queue in self.nodes.queues.values() for entry in queue.values()]
+        return len(stored), sum(entry.type is NotificationType.PUSH for entry in stored)
 
     async def devices_with_spent(self, now: float) -> set[str]:
         """Find what is spent."""
@@ -222,15 +223,21 @@ class Node:
         device.receiver = self.devices.open(device)
         device.say(codec.encode(Hello(PROTOCOL_VERSION, device.key)))
 
-    async def push(self, key: str, id: str) -> PushResult:  # noqa: A002 - the field's name
-        """Push a raw notification."""
-        return await self.devices.push(channel_of(key), payload_of(key, id), RAW)
+    async def push(self, key: str, id: str, kind: NotificationType = NotificationType.RAW) -> PushResult:  # noqa: A002 - the field's name
+        """Push a notification."""
+        return await self.devices.push(channel_of(key), payload_of(key, id, kind), evolve(RAW, type=kind))
 
-    async def keep(self, key: str, id: str) -> bool:  # noqa: A002 - the field's name
+    async def keep(self, key: str, id: str, kind: NotificationType = NotificationType.RAW) -> bool:  # noqa: A002 - the field's name
         """Store one."""
-        return await self.queues.keep(channel_of(key), payload_of(key, id), lambda _: None)
+        return await self.queues.keep(channel_of(key), payload_of(key, id, kind), lambda _: None)
 
-    async def keep_together(self, key: str, ids: Sequence[str]) -> list[str]:
+    async def take_back(self, key: str, id: str) -> bool:  # noqa: A002 - the field's name
+        """Delete a message of Web Push that is stored; tell whether it was there."""
+        return await self.devices.withdraw_message(channel_of(key), id)
+
+    async def keep_together(
+        self, key: str, ids: Sequence[str], kind: NotificationType = NotificationType.RAW
+    ) -> list[str]:
         """Store several in one turn of their device, once it can be had, and return which are stored."""
         while (turn := self.queues.take_turn(device_of(key))) is None:  # noqa: ASYNC110  # as posts come again
             await asyncio.sleep(0.001)
@@ -238,7 +245,7 @@ class Node:
             if not turn.is_current:
                 turn.begin_look()
                 await turn.looked()
-            await turn.begin_store([(channel_of(key), payload_of(key, each)) for each in ids], frozenset(), None)
+            await turn.begin_store([(channel_of(key), payload_of(key, each, kind)) for each in ids], frozenset(), None)
             stored = await turn.stored()
         except StateUnavailable:
             return []

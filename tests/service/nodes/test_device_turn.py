@@ -56,7 +56,7 @@ class TestTurn:
             await asyncio.sleep(1)
             assert world.stored() == (["1"] if is_told else [])
             assert (world.queues.known(DEVICE) is not None) == is_told
-            assert world.queues._changes.kept == int(is_told)
+            assert world.queues._changes.kept.total == int(is_told)
 
         play(test)
 

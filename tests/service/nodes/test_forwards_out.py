@@ -15,7 +15,7 @@ from tocsin.protocol.messages.node_protocol import Forward, ForwardsAnswered, Lo
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardResult, NotPushed
-from tocsin.service.nodes.forwards_out import MAX_BYTES, MAX_LOOKS, MAX_WITHDRAWALS, ForwardsOut, LinkCounts
+from tocsin.service.nodes.forwards_out import MAX_BYTES, MAX_LOOKS, MAX_TOLD, ForwardsOut, LinkCounts
 
 BACKLOG, TIMEOUT = 5, 10.0
 
@@ -175,14 +175,14 @@ def test_devices_to_look_into_go_once_and_in_parts() -> None:
 def test_deleted_toasts_go_once_and_the_oldest_give_way() -> None:
     """Also before what waits for the window; they are forgotten where the node cannot be reached."""
     out = ForwardsOut(5, TIMEOUT, LinkCounts())
-    told = [WithdrawThere("d", "c", None, str(number)) for number in range(MAX_WITHDRAWALS + 1)]
+    told = [WithdrawThere("d", "c", None, str(number)) for number in range(MAX_TOLD + 1)]
     for message in told:
-        out.withdraw(message)
+        out.tell(message)
     out.add(post("1"), 0.0, lambda _: None)
     assert [codec.decode(frame) for frames in iter(out.take, []) for frame in frames] == told[1:]
     out.window = 1
     (forward,) = out.take()
     assert isinstance(codec.decode(forward), Forward)
-    out.withdraw(told[0])
+    out.tell(told[0])
     out.refuse()
     assert not out.has_waiting

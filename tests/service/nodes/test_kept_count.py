@@ -15,6 +15,7 @@ from tests.service.nodes.queue_world import Node, PlayedStanding, Road, StoredNo
 from tests.service.nodes.virtual_loop import VirtualLoop
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.nodes.lease_row import Joining
+from tocsin.protocol.values import NotificationType
 from tocsin.service.nodes.shared_queues import COUNTED, RECOUNT
 from tocsin.service.registry.node_store import Renewed
 from tocsin.service.registry.service_store import ServiceStore
@@ -82,6 +83,31 @@ def test_there_is_no_room_only_where_there_was_none(steps: list[tuple[int, float
     run(play())
 
 
+def test_messages_of_web_push_have_half_of_the_places() -> None:
+    """By themselves and together, wherever they are stored; all else has room."""
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        store = MemoryNodeStore(loop.time, length=1e9)
+        node = await open_node(store, StoredNow(store), 20)
+        async with node.queues.running():
+            await asyncio.sleep(0.1)
+            kept = [await node.keep(KEYS[0], f"p{number}", NotificationType.PUSH) for number in range(7)]
+            kept += [
+                each in await node.keep_together(KEYS[1], ["a", "b", "c", "d", "e"], NotificationType.PUSH)
+                for each in "abcde"
+            ]
+            assert kept == [True] * 10 + [False] * 2
+            assert (node.queues.kept, node.queues.kept_messages) == (10, 10)
+            assert all([await node.keep(KEYS[0], f"r{number}") for number in range(10)])
+            assert not await node.keep(KEYS[0], "too much")
+            elsewhere(store, 1.0)
+            await asyncio.sleep(2 * COUNTED)
+            assert (node.queues.kept, node.queues.kept_messages) == (0, 0)
+
+    run(play())
+
+
 def test_a_service_far_from_its_limit_is_counted_each_hour() -> None:
     """However much is stored."""
 
@@ -105,7 +131,7 @@ def test_a_count_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> 
     class Away(StoredNow):
         is_away = True
 
-        async def total_stored(self) -> int:
+        async def total_stored(self) -> tuple[int, int]:
             if self.is_away:
                 raise StateUnavailable("it is away")
             return await super().total_stored()

@@ -23,6 +23,7 @@ from tests.service.nodes.link_world import (
 )
 from tocsin.protocol.messages.node_protocol import (
     NODE_VERSION,
+    AcknowledgeThere,
     Forward,
     ForwardsAnswered,
     NodeGoodbye,
@@ -131,8 +132,14 @@ class TestForwarding:
         async with taking() as there, forwarding() as links:
             told = [WithdrawThere("d", "c", tag, None) for tag in ("a", "b", None)]
             for message in told:
-                links.withdraw(there.place, message)
+                links.tell(there.place, message)
             await there.taker.until(lambda: there.taker.withdrawn == told)
+
+    async def test_the_other_node_is_told_what_a_device_has(self) -> None:
+        """As it was acknowledged."""
+        async with taking() as there, forwarding() as links:
+            links.tell(there.place, AcknowledgeThere("d", ("1", "2")))
+            await there.taker.until(lambda: there.taker.acknowledged == [AcknowledgeThere("d", ("1", "2"))])
 
     async def test_a_caller_that_is_cancelled_is_not_told(self) -> None:
         """Its answer comes all the same."""
@@ -426,7 +433,7 @@ class TestLeaving:
             await asyncio.sleep(0)
             assert links.push_now(there.place, post(), results.append) is NotPushed.UNREACHABLE
             links.look(there.place, ["d"])
-            links.withdraw(there.place, WithdrawThere("d", "c", None, None))
+            links.tell(there.place, WithdrawThere("d", "c", None, None))
             for _ in range(2):
                 answer(end, forward)
                 forward = await end.hear_forward()

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -16,10 +17,12 @@ from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tests.service.nodes.queue_world import Node, PlayedDevice, PlayedKeeper, Road, device_of
 from tests.service.nodes.virtual_loop import VirtualLoop
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.values import NotificationType
 from tocsin.service.devices.outbox import PushResult
 
 KEYS = "k" * 32, "l" * 32
 NODES = range(2)
+KINDS = st.sampled_from([NotificationType.RAW, NotificationType.PUSH])
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -33,6 +36,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.promised: defaultdict[str, set[str]] = defaultdict(set)
         self.had: defaultdict[str, list[str]] = defaultdict(list)
         """What a device was sent for the first time, in order."""
+        self.messages: dict[str, str] = {}
+        """The keys of the devices of messages of Web Push that were promised, and not taken back."""
+        self.gone: dict[str, Node] = {}
+        """Those that were taken back while they waited, and at which node."""
         self.connections: dict[str, PlayedDevice] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.failures: list[BaseException] = []
@@ -77,7 +84,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self.loop.call_later(self.chance.uniform(0, 5), last.drop)
             device = self.connections[key] = self.nodes[number].connect(key)
             device.acknowledges = prompt
-            device.on_payload = self._came
+            device.on_payload = partial(self._came, frozenset(self.gone))
 
         self.loop.run_until_complete(connect())
 
@@ -102,10 +109,10 @@ class QueueMachine(RuleBasedStateMachine):
 
         self.loop.run_until_complete(acknowledge())
 
-    @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES))
-    def sender_stores(self, key: str, number: int) -> None:
+    @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES), kind=KINDS)
+    def sender_stores(self, key: str, number: int, kind: NotificationType) -> None:
         """A notification is stored at either node, wherever the device is."""
-        self._spawn(self._keep(key, self.nodes[number], self._next()))
+        self._spawn(self._keep(key, self.nodes[number], self._next(), kind))
 
     @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES), count=st.integers(1, 4))
     def senders_store_together(self, key: str, number: int, count: int) -> None:
@@ -117,26 +124,60 @@ class QueueMachine(RuleBasedStateMachine):
             async with asyncio.timeout(self.chance.choice([0.01, 0.1, 10])):
                 self.promised[key].update(await node.keep_together(key, ids))
 
-    @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES))
-    def sender_pushes(self, key: str, number: int) -> None:
+    @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES), kind=KINDS)
+    def sender_pushes(self, key: str, number: int, kind: NotificationType) -> None:
         """One is pushed, and stored where its device does not acknowledge it."""
-        self._spawn(self._push(key, self.nodes[number], self._next()))
+        self._spawn(self._push(key, self.nodes[number], self._next(), kind))
+
+    @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES), wait=st.sampled_from([0.0, 0.1, 5.0]))
+    def sender_takes_back(self, key: str, number: int, wait: float) -> None:
+        """All messages of Web Push are deleted that were promised to a device, at either node, at once or a little later."""
+        for id_ in [each for each, device in self.messages.items() if device == key]:
+            self._spawn(self._take_back(key, self.nodes[number], id_, wait))
+
+    async def _take_back(self, key: str, node: Node, id: str, wait: float) -> None:  # noqa: A002 - the field's name
+        """What does not wait has come; what waited is gone, and where that is not known it may come."""
+        await asyncio.sleep(wait)
+        if self.messages.pop(id, None) is None:
+            return
+        self.promised[key].discard(id)
+        with suppress(StateUnavailable):
+            if await node.take_back(key, id):
+                self.gone[id] = node
+                assert not await self.chance.choice(self.nodes).take_back(key, id), "it was deleted, and is there"
+            else:
+                assert id in self.had[key], "it was promised, and neither waits nor has come"
 
     def _next(self) -> str:
         self.count += 1
         return f"{self.count:04}"
 
-    async def _keep(self, key: str, node: Node, id: str) -> None:  # noqa: A002 - the field's name
+    async def _keep(self, key: str, node: Node, id: str, kind: NotificationType) -> None:  # noqa: A002 - the field's name
         try:
-            assert await node.keep(key, id)
+            assert await node.keep(key, id, kind)
         except StateUnavailable:
             return
-        self.promised[key].add(id)
+        self._promise(key, id, kind)
 
-    async def _push(self, key: str, node: Node, id: str) -> None:  # noqa: A002 - the field's name
-        result = await node.push(key, id)
+    async def _push(self, key: str, node: Node, id: str, kind: NotificationType) -> None:  # noqa: A002 - the field's name
+        result = await node.push(key, id, kind)
         if result in {PushResult.STORED, PushResult.ACKNOWLEDGED}:
-            self.promised[key].add(id)
+            self._promise(key, id, kind)
+
+    def _promise(self, key: str, id: str, kind: NotificationType) -> None:  # noqa: A002 - the field's name
+        self.promised[key].add(id)
+        if kind is NotificationType.PUSH:
+            self.messages[id] = key
+
+    @rule(number=st.sampled_from(NODES))
+    def node_prunes(self, number: int) -> None:
+        """Rows of devices of which nothing is left are erased, whatever nodes know of them."""
+
+        async def prune() -> None:
+            with suppress(StateUnavailable):
+                await self.nodes[number].queues.prune()
+
+        self._spawn(prune())
 
     @rule(number=st.sampled_from(NODES), stalls=st.booleans())
     def lease_is_not_renewed(self, number: int, stalls: bool) -> None:
@@ -183,11 +224,16 @@ class QueueMachine(RuleBasedStateMachine):
         for key in KEYS:
             await self._leave(key)
             device = self.connections[key] = self.chance.choice(self.nodes).connect(key)
-            device.on_payload = self._came
+            device.on_payload = partial(self._came, frozenset(self.gone))
         await asyncio.sleep(5)
 
-    def _came(self, device: PlayedDevice, id: str) -> None:  # noqa: A002 - the field's name
-        """Take what has come; what is stored has not passed by what was stored before it."""
+    def _came(self, gone: frozenset[str], device: PlayedDevice, id: str) -> None:  # noqa: A002 - the field's name
+        """Take what has come; what is stored has not passed by what was stored before it, and what was taken back comes no more.
+
+        :param gone: what had been taken back when the device connected: of later ones its node may learn when they have come.
+        """
+        if id in gone or self.gone.get(id) is device.node:
+            self.failures.append(AssertionError(f"{id} was taken back, and has come"))
         if id not in self.had[device.key]:
             self.had[device.key].append(id)
         queue = self.store.queues.get(device.device, {}).values()

@@ -215,3 +215,24 @@ async def test_the_store_counts_for_all_nodes(world: World) -> None:
         await settle()
         await node.keep(KEY, "2")
         assert node.queues.kept == 2
+
+
+async def test_the_row_of_a_device_of_which_nothing_is_left_is_erased(world: World) -> None:
+    """By the node that prunes; another that knows the row still stores and delivers as ever."""
+    device = world.here.connect(KEY)
+    await settle()
+    assert await world.other.keep(KEY, "1")
+    world.here.queues.stale([DEVICE])
+    await settle()
+    await world.here.queues.prune()
+    assert DEVICE in world.store.rows
+    device.leave()
+    await settle()
+    await world.here.queues.prune()
+    assert world.store.rows == {}
+    assert await world.other.keep(KEY, "2")
+    await world.here.queues.prune()
+    assert DEVICE in world.store.rows
+    again = world.other.connect(KEY)
+    await settle()
+    assert (device.got, again.got, world.ids) == (["1"], ["2"], [])

@@ -13,6 +13,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.changed_meanwhile import ChangedMeanwhile
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry, Phase
+from tocsin.protocol.values import NotificationType
 from tocsin.protocol.webpush.sender import is_web_push
 from tocsin.service.registry.service_store import NO_APPS, AppRow, ChannelRow, KeptApps, SecretRow
 
@@ -230,10 +231,11 @@ class MemoryServiceStore:
         await checkpoint()
         return dict(Counter(device for device, _, _ in self._stored.values()))
 
-    async def total_stored(self) -> int:
-        """Return how many notifications are stored, for all devices."""
+    async def total_stored(self) -> tuple[int, int]:
+        """Count the notifications that are stored, for all devices, and those of them that are messages of Web Push."""
         await checkpoint()
-        return len(self._stored)
+        messages = sum(entry.type is NotificationType.PUSH for _, entry, _ in self._stored.values())
+        return len(self._stored), messages
 
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""

@@ -186,6 +186,11 @@ class BothNodeStores(RuleBasedStateMachine):
         lease, was = self.lease(newest), self.homes[-min(home, len(self.homes))]
         self.both(lambda store, say: store.reclaim(device, say(was), say(lease).number))
 
+    @rule()
+    def devices_are_forgotten(self) -> None:
+        """Those of which nothing is kept."""
+        self.both(lambda store, _: store.forget_devices(""))
+
     @rule(device=st.sampled_from(DEVICES), home=NEWEST, newest=NEWEST)
     def a_connection_ends(self, device: str, home: int, newest: int) -> None:
         """Whether it is that of the row or not."""

@@ -22,6 +22,7 @@ from tocsin.protocol.service.nodes.device_row import ABSENT, Home, RowChange, Un
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
+from tocsin.service.registry import postgres_node_store
 from tocsin.service.registry.node_store import NodeStore, QueueChange, Renewed, SeenDevice, Wake
 from tocsin.service.registry.postgres_service_store import open_postgres_store
 
@@ -457,3 +458,27 @@ async def test_authority(url: str) -> None:
     async with nodes(url, "n1", "n2") as (one, other):
         assert await one.store.keep_authority(b"one") == b"one"
         assert await other.store.keep_authority(b"other") == b"one"
+
+
+async def test_devices_of_which_nothing_is_kept_are_forgotten(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many are looked at in one go; one that is connected, has a channel or for which something is stored stays, and one that comes again is new."""
+    monkeypatch.setattr(postgres_node_store, "_AT_A_TIME", 2)
+    async with nodes(url, "n1") as (node,), beside(url) as link:
+        for device in ("there", "subscribed", "waited for", *"abc"):
+            home = changed(await node.store.connect(device, node.number)).row.home
+            if device != "there":
+                assert home is not None
+                changed(await node.store.clear(device, home, node.number))
+        await link.execute("INSERT INTO channels VALUES ('h', 'c', 'webpush:', 'app', 'subscribed', 9e9, false)")
+        version = (await node.store.look("waited for")).row.version
+        changed(await node.store.change_queue("waited for", version, await node.adds(), node.number))
+        before = (await node.store.look("a")).row.version
+        looked: list[str | None] = [""]
+        while looked[-1] is not None:
+            looked.append(await node.store.forget_devices(looked[-1]))
+        assert looked[1:] == ["b", "subscribed", "waited for", None]
+        left = {device for (device,) in await link.fetch("SELECT device FROM devices")}
+        assert left == {"there", "subscribed", "waited for"}
+        assert (await node.store.look("a")).row == ABSENT
+        assert await node.store.change_queue("a", before, await node.adds(), node.number) is Unchanged.MOVED
+        assert changed(await node.store.connect("a", node.number)).row.version > before

@@ -1,19 +1,21 @@
-"""A push resource against a model of what is promised: senders, a device, time and restarts of the service, in any order."""
+"""A push resource against a model of what is promised, over both engines: senders, a device, time and restarts, in any order."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
+import pytest
 from aiohttp import ClientSession
 from anyio.from_thread import start_blocking_portal
 from attrs import define, evolve, field
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from tests.helpers import PATIENCE
 from tests.service.world import Answer, Clock, Device, dial
@@ -22,12 +24,15 @@ from tocsin.protocol.values import SUBSCRIPTION_LIFETIME
 from tocsin.protocol.webpush.envelope import Envelope
 from tocsin.protocol.webpush.sender import web_push_sender
 from tocsin.protocol.webpush.vapid import claims
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import PushService, open_service
 from tocsin.webpush.message_encryption import SubscriptionKeys, decrypt, encrypt
 from tocsin.webpush.vapid_keys import VapidKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.persistence.postgres_server import PostgresServer
 
 DEVICE = "the key of a device, which is long"
 KEYS = SubscriptionKeys.generate()
@@ -65,14 +70,18 @@ class Subscription:
 
 
 class PushResource(RuleBasedStateMachine):
-    """The device is away, or there and takes what comes, or there and suspended."""
+    """The device is away, or there and takes what comes, or there and suspended.
 
-    def __init__(self) -> None:
+    :param server: has the service's database, which is emptied; None: the service has its own in its folder.
+    """
+
+    def __init__(self, server: PostgresServer | None) -> None:
         super().__init__()
         self.clock = Clock()
         self.stack = ExitStack()
         self.state = Path(self.stack.enter_context(TemporaryDirectory()))
         self.portal = self.stack.enter_context(start_blocking_portal())
+        self.settings = ServiceSettings(engine=self.portal.call(server.emptied)) if server else ServiceSettings()
         self.http: ClientSession
         self.service: PushService
         self.device: Device | None = None
@@ -93,7 +102,7 @@ class PushResource(RuleBasedStateMachine):
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            self.service = await stack.enter_async_context(open_service(self.state, now=self.clock))
+            self.service = await stack.enter_async_context(open_service(self.state, self.settings, now=self.clock))
             self.http = await stack.enter_async_context(ClientSession())
             yield
 
@@ -334,5 +343,13 @@ class PushResource(RuleBasedStateMachine):
 
 _PRIORITY = {"high": 1, "normal": 2, "low": 3, "very-low": 4}
 
-TestPushResource = PushResource.TestCase
-TestPushResource.settings = settings(max_examples=settings().max_examples // 3, stateful_step_count=25)
+
+@pytest.mark.hypothesis
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_push_resource_keeps_what_it_promises(engine: str, request: pytest.FixtureRequest) -> None:
+    """Whatever senders, the device and the operator do, in whatever order."""
+    server = request.getfixturevalue("postgres") if engine == "postgres" else None
+    machine = cast("type[PushResource]", partial(PushResource, server))  # it is called, and no more
+    share = 3 if engine == "sqlite" else 6
+    few = settings(max_examples=settings().max_examples // share, stateful_step_count=25)
+    run_state_machine_as_test(machine, settings=few)

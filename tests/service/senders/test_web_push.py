@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from websockets.asyncio.client import connect
 
 from tests.service.world import KEY, OTHER_KEY, Answer, Device, World, dial, exchange, open_world
@@ -32,6 +32,7 @@ from tocsin.protocol.webpush.vapid import claims
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry import channels
 from tocsin.service.senders.vapid_tokens import VapidTokens
+from tocsin.service.server import open_service
 from tocsin.webpush.message_encryption import SubscriptionKeys, decrypt, encrypt
 from tocsin.webpush.vapid_keys import VapidKey
 
@@ -320,6 +321,38 @@ async def test_strangers_leave_room_for_the_channels_of_apps(tmp_path: Path) -> 
             await device.channel(pushed.world.app.remote_id)
         async with there(pushed) as device:
             assert (await device.channel(ANY, known_uri=pushed.granted.uri)).uri == pushed.granted.uri
+
+
+async def test_strangers_leave_room_for_what_apps_are_sent(tmp_path: Path) -> None:
+    """Messages have half of the places of what waits, whatever subscriptions they are for; room is there again, and a start counts anew."""
+    settings = ServiceSettings(max_stored=4)
+    async with pushing(tmp_path, settings=settings) as pushed:
+        async with there(pushed, OTHER_KEY) as device:
+            other = (await device.channel(ANY)).uri
+            app = (await device.channel(pushed.world.app.remote_id)).uri
+        topic = {"Topic": "t"}
+        assert [(await pushed.post(headers=topic)).status for _ in range(3)] == [201] * 3  # the newest of them waits
+        assert (await pushed.post(uri=other)).status == 201
+        for uri in (pushed.granted.uri, other):
+            refused = await pushed.post(uri=uri)
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "60")
+            assert "no more messages" in refused.text
+        assert (await pushed.post(headers=topic)).status == 201
+        raw = {"X-WNS-Type": "wns/raw", "Content-Type": "application/octet-stream", "X-WNS-Cache-Policy": "cache"}
+        kept = [(await pushed.world.post(uri=app, headers=raw)).headers["X-WNS-Status"] for _ in range(3)]
+        assert kept == ["received", "received", "dropped"]
+        gauges = pushed.world.service.report().gauges
+        assert (gauges["kept"], gauges["kept_messages"]) == (4, 2)
+        port = pushed.world.service.port
+    async with open_service(tmp_path, evolve(settings, port=port), now=pushed.world.clock) as service:
+        gauges = service.report().gauges
+        assert (gauges["kept"], gauges["kept_messages"]) == (4, 2)
+        async with dial(service) as device:
+            await device.greet(OTHER_KEY)
+            for _ in range(3):
+                await device.acknowledge()
+        gauges = service.report().gauges
+        assert (gauges["kept"], gauges["kept_messages"]) == (1, 1)
 
 
 async def test_an_operator_may_give_no_subscriptions(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Between two nodes of one service, over a connection that both have proved by certificates of the service's own authority.
 
 The node that dials begins with :class:`NodeHello`; the other answers with :class:`NodeWelcome`, or with :class:`NodeRefused` and the end of
-the connection. Then the one that has dialled sends :class:`Forward`, :class:`LookInto`, :class:`WithdrawThere`, :class:`NodePing`, and
-the other :class:`ForwardsAnswered`, :class:`NodePong`, :class:`NodeGoodbye`. A node that has something for the other way dials by itself.
+the connection. Then the one that has dialled sends :class:`Forward`, :class:`LookInto`, :class:`WithdrawThere`,
+:class:`AcknowledgeThere`, :class:`NodePing`, and the other :class:`ForwardsAnswered`, :class:`NodePong`, :class:`NodeGoodbye`. A node that has something for the other way dials by itself.
 
 A message grows at its end only, and fields behind those that a node knows are passed over (``codec.decode_known``): so neighbouring
 versions understand each other. What a version knows that the agreed one does not have is not sent.
@@ -140,3 +140,16 @@ class WithdrawThere(Message):
     channel: str
     tag: str | None
     group: str | None
+
+
+@tagged(170)
+@frozen
+class AcknowledgeThere(Message):
+    """The device has these payloads: it has said so on an older connection, at the node that sends this; nothing answers it."""
+
+    device: str
+    ids: tuple[str, ...]
+
+
+Told = WithdrawThere | AcknowledgeThere
+"""What a node is told of a device that it may have, one by one and in order."""

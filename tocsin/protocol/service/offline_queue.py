@@ -169,6 +169,8 @@ class OfflineQueue:
     """The sequence numbers of rows to be erased."""
     ended: Counter[Phase] = Factory(Counter)
     """How many have ended how."""
+    ended_messages: Counter[Phase] = Factory(Counter)
+    """Those of them that were messages of Web Push."""
     _by_id: dict[str, Entry] = Factory(dict)
     _shelves: dict[tuple[str, NotificationType], dict[int, Entry]] = Factory(dict)
     _next_end: float = field(default=inf)
@@ -325,6 +327,11 @@ class OfflineQueue:
         leaving = {each for entry in self.entries.values() if entry.phase is Phase.WRITING for each in entry.replaces}
         self.end(entry for entry in entries if entry.sequence not in leaving)
 
+    def forget_ended(self) -> None:
+        """Begin anew to count what ends."""
+        self.ended.clear()
+        self.ended_messages.clear()
+
     def _make_room(self, places: dict[int, Entry], depth: int) -> None:
         """Let the oldest go beyond the depth; what is not on disk yet may fail, and does not count."""
         if len(places) > depth:
@@ -351,6 +358,8 @@ class OfflineQueue:
 
     def _count(self, entry: Entry) -> None:
         self.ended[entry.phase] += 1
+        if entry.type is NotificationType.PUSH:
+            self.ended_messages[entry.phase] += 1
         del self.entries[entry.sequence], self._by_id[entry.id]
         shelf = self._shelves[entry.channel, entry.type]
         del shelf[entry.sequence]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -55,11 +55,16 @@ logger = logging.getLogger(__name__)
 
 @frozen
 class BrowserContext:
-    """What the connections of all browsers share besides; ``newest`` returns the connection that gets what comes for a device."""
+    """What the connections of all browsers share besides.
+
+    ``newest`` returns the connection here that gets what comes for a device, and ``acknowledge_elsewhere`` lets payloads of a device end
+    that has none here.
+    """
 
     subscriptions: BrowserSubscriptions
     counters: Counters
     newest: Callable[[str], DeviceConnection | None]
+    acknowledge_elsewhere: Callable[[str, Sequence[str]], Awaitable[None]]
 
 
 class BrowserConnection(DeviceConnection):
@@ -202,8 +207,11 @@ class BrowserConnection(DeviceConnection):
         """Let messages end, on whichever connection they were sent."""
         self._browsers.counters.browser_acks.update(code for _, code in message.updates)
         ids = tuple(version for version, _ in message.updates)
-        newest = self._browsers.newest(self.device) or self
-        return self._acknowledged(ids, newest.outbox)
+        newest = self._browsers.newest(self.device)
+        if newest is not None:
+            return self._acknowledged(ids, newest.outbox)
+        self._count()
+        return partial(self._browsers.acknowledge_elsewhere, self.device, ids)
 
     async def _register(self, asked: BrowserRegister) -> None:
         await self.outbox.room()

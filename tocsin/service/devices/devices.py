@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final
@@ -78,7 +78,7 @@ class Devices:
         self._limits = limits
         self._counters = counters
         subscriptions = BrowserSubscriptions(channels, offline, limits, counters)
-        self._browsers = BrowserContext(subscriptions, counters, self._connections.get)
+        self._browsers = BrowserContext(subscriptions, counters, self._connections.get, self._acknowledge_elsewhere)
         self._running: set[DeviceConnection] = set()
         self.turn_away: Parting | None = None
         """What those are told that come now; None: they are let in."""
@@ -233,10 +233,30 @@ class Devices:
         else:
             self.withdraw_here(channel.device, channel.name, match)
 
+    async def withdraw_message(self, channel: ChannelRow, id: str) -> bool:  # noqa: A002 - the field's name
+        """Delete a message of Web Push that is stored, and send it no more; tell whether it was.
+
+        :raises StateUnavailable: it could not be deleted.
+        """
+        found = await self.offline.withdraw_message(channel, id)
+        if found and channel.device in self._connections:
+            self._connections[channel.device].hold_back()
+        return found
+
     def withdraw_here(self, device: str, channel: str, match: ToastMatch) -> None:
         """Tell a device that toasts of a channel were deleted, if it is connected here."""
         if device in self._connections:
             self._connections[device].withdraw(channel, match)
+
+    async def acknowledge_here(self, device: str, ids: Sequence[str]) -> None:
+        """Let payloads end that a device has acknowledged at another node, if it is connected here."""
+        if device in self._connections:
+            others = self._connections[device].outbox.acknowledge(ids)
+            await self.offline.acknowledge(device, others)
+
+    async def _acknowledge_elsewhere(self, device: str, ids: Sequence[str]) -> None:
+        where = self.offline if self.nodes is None else self.nodes
+        await where.acknowledge(device, ids)
 
     async def prune(self) -> None:
         """Forget what devices do not want that have no channels, and are not there.

@@ -59,6 +59,11 @@ class OfflineQueues(Protocol):
         """How many are stored now, or are being stored."""
         ...
 
+    @property
+    def kept_messages(self) -> int:
+        """How many of these are messages of Web Push."""
+        ...
+
     def serve(self, here: DevicesHere) -> None:
         """Tell these connections what changes."""
         ...

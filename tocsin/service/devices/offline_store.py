@@ -15,6 +15,7 @@ from attrs import Factory, define
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
+from tocsin.protocol.service.kept_count import KeptCount
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue, Phase
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.repeat_log import RepeatLog
@@ -61,8 +62,7 @@ class OfflineStore:
     ) -> None:
         self.counts: Counter[Phase] = Counter()
         """How many stored notifications have ended how, since the service was opened."""
-        self.kept = 0
-        """How many are stored now, or are being stored."""
+        self._kept = KeptCount()
         self._limit = limit
         self._store = store
         self._depths = depths
@@ -92,8 +92,18 @@ class OfflineStore:
         offline.counts.update({Phase.EXPIRED: expired, Phase.CHANNEL_ENDED: ended})
         offline._sequence = await store.last_stored()
         offline._away = await store.count_stored()
-        offline.kept = sum(offline._away.values())
+        offline._kept = KeptCount(*await store.total_stored())
         return offline
+
+    @property
+    def kept(self) -> int:
+        """How many are stored now, or are being stored."""
+        return self._kept.total
+
+    @property
+    def kept_messages(self) -> int:
+        """How many of these are messages of Web Push."""
+        return self._kept.messages
 
     async def prune(self) -> None:
         """Erase what has expired or lost its channel, of all devices."""
@@ -157,10 +167,10 @@ class OfflineStore:
             self._sequence += 1
             entry = entry_of(self._sequence, channel, payload, self.now())
             queue.expire(entry.received)
-            if self.kept >= self._limit and not queue.takes_a_place(entry):
+            if not self._kept.has_room(entry.type, self._limit) and not queue.takes_a_place(entry):
                 return False
             replaced = queue.admit(entry)
-            self.kept += 1
+            self._kept.add(entry.type)
             admitted(entry)
             erase = self._take_erased(queue)
             try:
@@ -271,7 +281,7 @@ class OfflineStore:
     async def _load_queue(self, device: str) -> None:
         queue = OfflineQueue(self._depths)
         entries = await self._store.stored(device)
-        self.kept += len(entries) - self._away[device]
+        self._kept.total += len(entries) - self._away[device]  # what was removed with an app was none of Web Push
         for entry in entries:
             queue.erase += queue.admit(entry)  # the depths may have been larger when it was stored
             queue.committed(entry)
@@ -295,5 +305,5 @@ class OfflineStore:
 
     def _count(self, queue: OfflineQueue) -> None:
         self.counts.update(queue.ended)
-        self.kept -= queue.ended.total()
-        queue.ended.clear()
+        self._kept.take_off(queue)
+        queue.forget_ended()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tocsin.protocol.messages import Payload
@@ -45,4 +45,8 @@ class OtherNodes(Protocol):
 
         :raises StateUnavailable: it could not be looked where that is.
         """
+        ...
+
+    async def acknowledge(self, device: str, ids: Sequence[str]) -> None:
+        """Let payloads end that a device has acknowledged here, which is not connected here any more; they may come again if that fails."""
         ...

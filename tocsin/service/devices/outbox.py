@@ -193,7 +193,7 @@ class Outbox:
             self._emptied.clear()
             await self._emptied.wait()
 
-    def acknowledge(self, ids: tuple[str, ...]) -> list[str]:
+    def acknowledge(self, ids: Sequence[str]) -> list[str]:
         """Settle the payloads that the device has committed; return the ids of those that no push waits for."""
         others = []
         for id in ids:  # noqa: A001 - the field's name

@@ -24,7 +24,7 @@ from tocsin.protocol.messages.node_protocol import (
     NodePong,
     NodeRefused,
     NodeWelcome,
-    WithdrawThere,
+    Told,
 )
 from tocsin.protocol.service.node_link import CONNECTED, SENDING, TABLE, TAKING, Effect, Event, Phase
 from tocsin.protocol.text import harmless
@@ -101,10 +101,10 @@ class DialledNode:
         said = self._loop.time() - self._said < self._around.terms.silence / 2
         return self._serves if said else None
 
-    def withdraw(self, message: WithdrawThere) -> None:
-        """Tell it of toasts that were deleted; where it cannot be told, its device keeps them, as one that is away does."""
+    def tell(self, message: Told) -> None:
+        """Tell it of deleted toasts, which its device keeps where it cannot be told, as one that is away does; or of what a device has."""
         if self.phase in TAKING:
-            self._out.withdraw(message)
+            self._out.tell(message)
             self._step(Event.WANTED)
 
     def leave(self) -> None:

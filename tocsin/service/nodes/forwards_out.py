@@ -11,7 +11,7 @@ from attrs import define
 
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.messages import codec
-from tocsin.protocol.messages.node_protocol import ForwardsAnswered, LookInto, WithdrawThere
+from tocsin.protocol.messages.node_protocol import ForwardsAnswered, LookInto, Told
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed, encode, meaning_of
 
 MAX_BYTES: Final = 64 * 1024
@@ -20,10 +20,10 @@ MAX_BYTES: Final = 64 * 1024
 MAX_LOOKS: Final = 4_096
 """Devices that another node is told to look into at a time at most: it finds the others by itself."""
 
-MAX_WITHDRAWALS: Final = 4_096
-"""Deletions of toasts that wait at a time at most; the oldest gives way."""
+MAX_TOLD: Final = 4_096
+"""Words on devices that wait at a time at most; the oldest gives way."""
 
-_AT_ONCE: Final = 256  # devices of one frame, and withdrawals of one write
+_AT_ONCE: Final = 256  # devices of one frame, and words of one write
 
 Settled = Callable[[ForwardResult], None]
 """Is called once, with what has become of a forward."""
@@ -74,7 +74,7 @@ class ForwardsOut:
         self._sent: dict[int, _Pending] = {}
         self._counts = counts
         self._looks: dict[str, None] = {}
-        self._withdrawals: deque[WithdrawThere] = deque(maxlen=MAX_WITHDRAWALS)
+        self._told: deque[Told] = deque(maxlen=MAX_TOLD)
         self._late: set[int] = set()  # sent, and their callers wait no more: they keep their places in the window
 
     @property
@@ -90,7 +90,7 @@ class ForwardsOut:
     @property
     def has_waiting(self) -> bool:
         """Whether something is to be sent."""
-        return bool(self._waiting or self._looks or self._withdrawals)
+        return bool(self._waiting or self._looks or self._told)
 
     @property
     def is_awaited(self) -> bool:
@@ -109,15 +109,15 @@ class ForwardsOut:
         while len(self._looks) > MAX_LOOKS:
             del self._looks[next(iter(self._looks))]
 
-    def withdraw(self, message: WithdrawThere) -> None:
-        """Let the node be told of toasts that were deleted."""
-        self._withdrawals.append(message)
+    def tell(self, message: Told) -> None:
+        """Let the node be told of toasts that were deleted, or of payloads that were acknowledged."""
+        self._told.append(message)
 
     def take(self) -> list[bytes]:
         """Return what may be sent now, up to the limits of one write."""
         frames = self._take_looks() if self._looks else []
-        while self._withdrawals and len(frames) < _AT_ONCE:
-            frames.append(codec.encode(self._withdrawals.popleft()))
+        while self._told and len(frames) < _AT_ONCE:
+            frames.append(codec.encode(self._told.popleft()))
         room, size = self.window - len(self._sent) - len(self._late), 0
         while self._waiting and room > 0 and size < MAX_BYTES:
             room -= 1
@@ -153,7 +153,7 @@ class ForwardsOut:
         """Settle what waits: the node cannot be reached."""
         waiting, self._waiting = self._waiting, deque()
         self._looks.clear()
-        self._withdrawals.clear()
+        self._told.clear()
         self._settle((pending for _, pending in waiting), NotPushed.UNREACHABLE)
 
     def give_up(self) -> None:

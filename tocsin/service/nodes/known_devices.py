@@ -73,9 +73,9 @@ class CachedDevice:
         """Take over what was read."""
         self.row, self.at, self.is_current = seen.row, seen.at, True
         self.queue.erase.clear()  # whatever was not written of it is found again
-        self.queue.ended.clear()
+        self.queue.forget_ended()
         self.queue.follow(seen.entries)
-        del self.queue.ended[Phase.ELSEWHERE]
+        del self.queue.ended[Phase.ELSEWHERE], self.queue.ended_messages[Phase.ELSEWHERE]
 
 
 class KnownDevices:

@@ -11,7 +11,7 @@ from typing import Self
 import anyio
 
 from tocsin.protocol.messages.base import light
-from tocsin.protocol.messages.node_protocol import WithdrawThere
+from tocsin.protocol.messages.node_protocol import Told
 from tocsin.protocol.service.nodes.lease import Others
 from tocsin.protocol.service.nodes.lease_row import LeaseRow
 from tocsin.repeat_log import RepeatLog
@@ -83,10 +83,10 @@ class NodeLinks:
             return Others.SERVE
         return Others.SILENT if said and not any(each is False for each in said) else Others.NONE
 
-    def withdraw(self, to: NodePlace, message: WithdrawThere) -> None:
-        """Tell a node of toasts that were deleted which a device of it may have; it may not be told."""
+    def tell(self, to: NodePlace, message: Told) -> None:
+        """Tell a node of toasts that were deleted which a device of it may have, or of what it has; it may not be told."""
         if not self._is_closed:
-            self._at(to).withdraw(message)
+            self._at(to).tell(message)
 
     def drop(self, node: str) -> None:
         """Wait for nothing more of a node: it is known to have no lease any more."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
-from tocsin.protocol.messages.node_protocol import WithdrawThere
+from tocsin.protocol.messages.node_protocol import AcknowledgeThere, WithdrawThere
 from tocsin.protocol.service.nodes.device_row import Home
 from tocsin.protocol.service.nodes.lease_row import LeaseRow
 from tocsin.protocol.service.nodes.post_route import PostRoute
@@ -31,6 +31,8 @@ from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.service_store import ChannelRow
 
 _T = TypeVar("_T")
+
+_LONGEST_ID: Final = 32  # characters; what is longer is no id of ours
 
 logger = logging.getLogger(__name__)
 
@@ -138,8 +140,21 @@ class NodePosts:
         """
         device, at = channel.device, (await self._queues.look(channel.device)).at
         if at is not None and at.number != self._standing.lease:
-            self.around.links.withdraw(NodePlace.of(at), WithdrawThere(device, channel.name, match.tag, match.group))
+            self.around.links.tell(NodePlace.of(at), WithdrawThere(device, channel.name, match.tag, match.group))
         self._devices.withdraw_here(device, channel.name, match)
+
+    async def acknowledge(self, device: str, ids: Sequence[str]) -> None:
+        """Let payloads end that a device has, and has said so here: at the node that has it, or in the store where none has."""
+        try:
+            at = (await self._queues.look(device)).at
+            if at is not None and at.number != self._standing.lease:
+                ours = tuple(each for each in ids if len(each) <= _LONGEST_ID)
+                self.around.links.tell(NodePlace.of(at), AcknowledgeThere(device, ours))
+            else:
+                await self._queues.acknowledge_away(device, ids)
+        except StateUnavailable as failure:
+            text = "what devices have acknowledged comes to them again: %s"
+            self._devices.offline.recurring.log(logger, logging.WARNING, "acknowledge", text, failure)
 
     # For other nodes, and what is told them
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from tocsin.protocol.messages.node_protocol import WithdrawThere
+from tocsin.protocol.messages.node_protocol import AcknowledgeThere, WithdrawThere
 from tocsin.protocol.service.nodes.device_row import Home
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.service.devices.devices import Devices
@@ -81,6 +81,10 @@ class NodeTaker:
     def withdraw(self, message: WithdrawThere) -> None:
         """Tell a device of deleted toasts."""
         self._devices.withdraw_here(message.device, message.channel, ToastMatch(message.tag, message.group))
+
+    def acknowledge(self, message: AcknowledgeThere) -> None:
+        """Let payloads end that a device of ours has acknowledged at another node."""
+        self._posts.finish(self._devices.acknowledge_here(message.device, message.ids), lambda _: None, None)
 
 
 def _names(post: ForwardedPost, home: Home) -> bool:

@@ -11,10 +11,12 @@ from typing import Final
 from anyio import Lock
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.service.kept_count import KeptCount
 from tocsin.protocol.service.nodes.block_numbers import BlockNumbers
 from tocsin.protocol.service.nodes.device_row import RowChange, Unchanged
 from tocsin.protocol.service.nodes.post_route import LOOKS
 from tocsin.protocol.service.offline_queue import OfflineQueue, Phase
+from tocsin.protocol.values import NotificationType
 from tocsin.service.nodes.known_devices import CachedDevice
 from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.registry.node_store import NodeStore, QueueChange, SeenDevice
@@ -38,7 +40,7 @@ class QueueChanges:
 
     def __init__(self, nodes: NodeStore, standing: NodeStanding, doubted: Callable[[str, bool], None]) -> None:
         self.counts: Counter[Phase] = Counter()
-        self.kept = 0
+        self.kept = KeptCount()
         self.near_limit: Callable[[], None] = lambda: None
         """Called where what is kept comes near a limit: other nodes may have erased much of it."""
         self.tell: Callable[[int, str], None] = lambda _, __: None
@@ -145,18 +147,18 @@ class QueueChanges:
             return _fenced()
         return self._nodes.change_queue(known.name, known.row.version, change, self._standing.lease)
 
-    def has_room(self, limit: int) -> bool:
-        """Tell whether one more may be kept, as far as this node knows."""
-        if self.kept >= limit - limit // NEAR:
+    def has_room(self, kind: NotificationType, limit: int, more: KeptCount) -> bool:
+        """Tell whether one more of a kind may be kept, as far as this node knows, beside so many more that are being stored."""
+        kept = KeptCount(self.kept.total + more.total, self.kept.messages + more.messages)
+        if not kept.has_room(kind, limit - limit // NEAR):
             self.near_limit()
-        return self.kept < limit
+        return kept.has_room(kind, limit)
 
     def count(self, known: CachedDevice) -> None:
         """Count what has ended, once that is written."""
-        ended = known.queue.ended
-        self.counts.update(ended)
-        self.kept -= ended.total()
-        ended.clear()
+        self.counts.update(known.queue.ended)
+        self.kept.take_off(known.queue)
+        known.queue.forget_ended()
 
     async def erase(self, known: CachedDevice, decide: Decide) -> RowChange | Unchanged | None:
         """Let something of what is known end; None: there is nothing of that kind."""

@@ -17,6 +17,7 @@ import anyio
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
+from tocsin.protocol.service.kept_count import KeptCount
 from tocsin.protocol.service.nodes.device_row import Home, Unchanged
 from tocsin.protocol.service.nodes.post_route import LOOKS
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue, Phase
@@ -67,6 +68,7 @@ class SharedQueues:
     ) -> None:
         self.now = now
         self.recurring = recurring or RepeatLog()
+        self._nodes = nodes
         self._store = store
         self._standing = standing
         self._known = KnownDevices(depths, lambda device: device in self._claims)
@@ -99,7 +101,12 @@ class SharedQueues:
     @property
     def kept(self) -> int:
         """How many are stored now, about: never below none, however many end here that others have stored since it was counted."""
-        return max(self._changes.kept, 0)
+        return max(self._changes.kept.total, 0)
+
+    @property
+    def kept_messages(self) -> int:
+        """How many of these are messages of Web Push."""
+        return max(self._changes.kept.messages, 0)
 
     # For the ways of posts
 
@@ -257,6 +264,13 @@ class SharedQueues:
         finally:
             self._known.leave(known)
 
+    async def acknowledge_away(self, device: str, ids: Sequence[str]) -> None:
+        """Erase what a device has that is connected to no node.
+
+        :raises StateUnavailable: it could not be erased.
+        """
+        await self._end_surely(device, lambda queue: queue.acknowledge(queue.held(ids)))
+
     async def withdraw(self, channel: ChannelRow, match: ToastMatch) -> None:
         """Erase the toasts of a channel that its sender deletes."""
         await self._end_surely(channel.device, lambda queue: queue.withdraw(channel.name, match))
@@ -292,9 +306,12 @@ class SharedQueues:
             known.queue.take_back(ids)
 
     async def prune(self) -> None:
-        """Erase what has expired or lost its channel, of all devices; one node does it for all."""
+        """Erase what has expired or lost its channel, of all devices, and the rows of those of which nothing is left; one node does it for all."""
         for device in await self._store.devices_with_spent(self.now()):
             await self._end_surely(device, lambda queue: queue.expire(self.now()))
+        after: str | None = ""
+        while after is not None:
+            after = await self._nodes.forget_devices(after)
 
     async def _end(self, device: str, decide: Decide) -> None:
         """Let something of what is known of a device that is here end; if that is not so any more, its queue is read again."""
@@ -334,7 +351,7 @@ class SharedQueues:
         """Count now and then what all nodes keep, and where that comes near the limit."""
         while True:
             try:
-                self._changes.kept = await self._store.total_stored()
+                self._changes.kept = KeptCount(*await self._store.total_stored())
             except StateUnavailable as failure:
                 text = "what is stored could not be counted: %s"
                 self.recurring.log(logger, logging.WARNING, "count", text, failure)

@@ -11,6 +11,7 @@ from attrs import Factory, define
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
+from tocsin.protocol.service.kept_count import KeptCount
 from tocsin.protocol.service.nodes.device_row import Home, RowChange, Unchanged
 from tocsin.protocol.service.offline_queue import Entry, Phase
 from tocsin.repeat_log import RepeatLog
@@ -107,7 +108,7 @@ class Storing:
         begun = BegunStore(known)
         add: dict[int, tuple[Entry, bytes]] = {}
         erase: list[int] = []
-        more = 0  # than are kept, once those before are stored
+        more = KeptCount()  # than are kept, once those before are stored
         for number, (channel, payload) in zip(numbers, posts, strict=True):
             held = known.queue.held([payload.id])
             if held:
@@ -119,7 +120,8 @@ class Storing:
                 add[number] = admitted[0], payload.body
                 begun.entries.append(admitted[0])
                 erase += admitted[1]
-                more = len(begun.entries) - known.queue.ended.total()
+                more = _count(begun.entries)
+                more.take_off(known.queue)
         if add:
             erase += taken(known.queue)  # what has expired for one without room
             # What gives way to another of these at once never gets there.
@@ -154,7 +156,7 @@ class Storing:
             nonlocal admitted, is_held
             known.take(seen)
             number, is_held = self._changes.number_of(first), bool(known.queue.held([payload.id]))
-            admitted = None if is_held else self._admit(known, number, channel, payload)
+            admitted = None if is_held else self._admit(known, number, channel, payload, KeptCount())
             if admitted is None:
                 return QueueChange(denied=denied)
             return QueueChange(((admitted[0], payload.body),), admitted[1], denied)
@@ -165,12 +167,12 @@ class Storing:
         return changed if is_held or isinstance(changed, Unchanged) else NotKept.NO_ROOM
 
     def _admit(
-        self, known: CachedDevice, number: int, channel: ChannelRow, payload: Payload, more: int = 0
+        self, known: CachedDevice, number: int, channel: ChannelRow, payload: Payload, more: KeptCount
     ) -> tuple[Entry, tuple[int, ...]] | None:
         """Give a payload its place in the queue, before whatever comes later; return with it what is erased. None: there is no room."""
         queue, entry = known.queue, entry_of(number, channel, payload, self._now())
         queue.expire(entry.received)
-        if not self._changes.has_room(self._limit - more) and not queue.takes_a_place(entry):
+        if not self._changes.has_room(entry.type, self._limit, more) and not queue.takes_a_place(entry):
             return None
         replaced = queue.admit(entry)
         queue.make_room_for(entry)
@@ -180,12 +182,19 @@ class Storing:
 
     def _stored(self, known: CachedDevice, entries: Sequence[Entry], changed: RowChange | Unchanged) -> Kept:
         if isinstance(changed, RowChange):
-            self._changes.kept += len(entries)
             for entry in entries:
+                self._changes.kept.add(entry.type)
                 known.queue.committed(entry)
             self._changes.count(known)
             self._claims.saw(known)
         return changed
+
+
+def _count(entries: Sequence[Entry]) -> KeptCount:
+    count = KeptCount()
+    for entry in entries:
+        count.add(entry.type)
+    return count
 
 
 def _goes_on_from(known: CachedDevice, seen: SeenDevice) -> bool:

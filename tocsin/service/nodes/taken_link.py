@@ -17,6 +17,7 @@ from tocsin.protocol.messages import Message, codec
 from tocsin.protocol.messages.node_protocol import (
     NODE_VERSION,
     OLDEST_NODE_VERSION,
+    AcknowledgeThere,
     Forward,
     ForwardsAnswered,
     LookInto,
@@ -80,6 +81,10 @@ class ForwardTaker(Protocol):
 
     def withdraw(self, message: WithdrawThere) -> None:
         """Tell a device of toasts that were deleted, if it is connected here."""
+        ...
+
+    def acknowledge(self, message: AcknowledgeThere) -> None:
+        """Let payloads end that a device has, if it is connected here."""
         ...
 
 
@@ -181,6 +186,8 @@ class TakenLink:
                 self._around.taker.look(devices)
             case WithdrawThere():
                 self._around.taker.withdraw(message)
+            case AcknowledgeThere():
+                self._around.taker.acknowledge(message)
             case NodePing():
                 if (
                     not self._urgent or self._urgent[-1] not in _PONGS

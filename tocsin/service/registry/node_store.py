@@ -121,6 +121,16 @@ class NodeStore(Protocol):
         """
         ...
 
+    async def forget_devices(self, after: str) -> str | None:
+        """Erase rows of devices that are at no node whose lease is good, have no channels, and for which nothing is stored.
+
+        Strangers leave one for each key under which they connect.
+
+        :param after: the device behind which those are that are looked at; empty: the first.
+        :return: the last that was looked at, behind which to go on; None where there is none.
+        """
+        ...
+
     async def keep_authority(self, made: bytes) -> bytes:
         """Return the authority of the nodes' certificates, having kept this one where there was none."""
         ...

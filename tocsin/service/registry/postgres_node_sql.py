@@ -102,6 +102,19 @@ LOCK: Final = (
 )
 """Locks the row of a device, also of one that has none."""
 
+_UNUSED: Final = f"""(lease IS NULL OR lease NOT IN (SELECT number FROM nodes WHERE {GOOD}))
+    AND NOT EXISTS (SELECT FROM stored s WHERE s.device = d.device) AND NOT EXISTS (SELECT FROM channels c WHERE c.device = d.device)"""  # noqa: S608 - constants
+
+NEXT: Final = "SELECT max(device) FROM (SELECT device FROM devices WHERE device > $1 ORDER BY device LIMIT $2) page"
+"""Finds the last of so many devices behind one: a look at all of a million would hold up posts for seconds."""
+
+LOCK_UNUSED: Final = f"""SELECT device FROM devices d WHERE device > $1 AND device <= $2 AND {_UNUSED}
+FOR UPDATE SKIP LOCKED"""  # noqa: S608 - constants
+"""Locks rows of devices of which nothing is kept; where one is being changed, it is left alone."""
+
+FORGET: Final = f"DELETE FROM devices d WHERE device = ANY($1::text[]) AND {_UNUSED}"  # noqa: S608 - constants
+"""Erases those of these that are so still: what was written until they were locked is seen by another statement only."""
+
 TRIAL: Final = f"""WITH device AS (
     INSERT INTO devices VALUES ('trial ' || gen_random_uuid(), 0) RETURNING device
 ) INSERT INTO stored ({ENTRY}, body, device)

@@ -30,6 +30,7 @@ LANES: Final = 2
 """Connections for devices' calls; leases have one of their own besides."""
 
 _ASKED: Final = 0.3  # of a lease's length: who asks for one learns why there is none before it gives up, after a third
+_AT_A_TIME: Final = 2_000  # devices that are looked at, whether their rows may be erased
 _NOTHING: Final = QueueChange()
 _SETTINGS: Final = {
     "enable_seqscan": "off",  # a table that was empty when its statement was planned may have a million rows
@@ -132,6 +133,11 @@ class PostgresNodeStore:
         changed: RowChange | Unchanged = await self._devices.ask(_UNDER_LOCK, device, _Locked(device, lease, decide))
         return changed
 
+    async def forget_devices(self, after: str) -> str | None:
+        """Erase rows of devices of which nothing is kept, of the next behind one; return the last of these."""
+        last: str | None = await self._devices.ask(_FORGET, None, after, may_repeat=True)
+        return last
+
     async def keep_authority(self, made: bytes) -> bytes:
         """Return the authority of the nodes' certificates, having kept this one where there was none."""
         kept: bytes = await self._keep("node_authority", made)
@@ -225,6 +231,17 @@ async def _try(link: Link, asked: Sequence[None]) -> Sequence[None]:
     return asked
 
 
+async def _forget(link: Link, asked: Sequence[str]) -> list[str | None]:
+    (after,) = asked
+    last: str | None = await link.fetchval(sql.NEXT, to_kept(after), _AT_A_TIME)
+    if last is not None:
+        async with link.transaction():
+            unused = [device for (device,) in await link.fetch(sql.LOCK_UNUSED, to_kept(after), last)]
+            await link.execute(sql.FORGET, unused)
+    return [None if last is None else from_kept([last])[0]]
+
+
+_FORGET: Final = LaneWork(_forget, 1)
 _FETCH: Final = LaneWork(_fetch, 1)
 _LOOK: Final = LaneWork(_look, 128)
 _WRITE: Final = LaneWork(_write)

@@ -17,6 +17,7 @@ from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.nodes.lease import LeaseTerms
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.values import NotificationType
 from tocsin.protocol.webpush.sender import WEB_PUSH
 from tocsin.service.registry.gathered_reads import PAUSE, GatheredReads
 from tocsin.service.registry.node_store import NodeStore
@@ -298,9 +299,11 @@ class PostgresServiceStore:
         rows = await self._read("SELECT device, count(*) FROM stored GROUP BY device")
         return {device: count for device, count in rows}  # noqa: C416 - as above
 
-    async def total_stored(self) -> int:
-        """Return how many notifications are stored, for all devices."""
-        return int((await self._read("SELECT count(*) FROM stored"))[0][0])
+    async def total_stored(self) -> tuple[int, int]:
+        """Count the notifications that are stored, for all devices, and those of them that are messages of Web Push."""
+        sql = "SELECT count(*), count(*) FILTER (WHERE type = $1) FROM stored"
+        ((stored, messages),) = await self._read(sql, NotificationType.PUSH)
+        return stored, messages
 
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""

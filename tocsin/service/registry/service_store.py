@@ -265,8 +265,8 @@ class ServiceStore(Protocol):
         """Return the devices that something is stored for, and how much."""
         ...
 
-    async def total_stored(self) -> int:
-        """Return how many notifications are stored, for all devices."""
+    async def total_stored(self) -> tuple[int, int]:
+        """Count the notifications that are stored, for all devices, and those of them that are messages of Web Push."""
         ...
 
     async def devices_with_spent(self, now: float) -> set[str]:

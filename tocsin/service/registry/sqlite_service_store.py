@@ -17,6 +17,7 @@ from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER, touching
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.values import NotificationType
 from tocsin.protocol.webpush.sender import WEB_PUSH
 from tocsin.service.registry.gathered_reads import PAUSE, GatheredReads
 from tocsin.service.registry.hub_tables import TABLES
@@ -326,9 +327,11 @@ class SqliteServiceStore:
         """Return the devices that something is stored for, and how much."""
         return dict(await self._database.read("SELECT device, count(*) FROM stored GROUP BY device"))
 
-    async def total_stored(self) -> int:
-        """Return how many notifications are stored, for all devices."""
-        return int((await self._database.read("SELECT count(*) FROM stored"))[0][0])
+    async def total_stored(self) -> tuple[int, int]:
+        """Count the notifications that are stored, for all devices, and those of them that are messages of Web Push."""
+        sql = "SELECT count(*), count(*) FILTER (WHERE type = ?) FROM stored"
+        ((stored, messages),) = await self._database.read(sql, (NotificationType.PUSH,))
+        return stored, messages
 
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""

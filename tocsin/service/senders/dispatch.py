@@ -151,7 +151,7 @@ class Dispatcher:
     async def withdraw_message(self, channel: ChannelRow, id: str) -> bool | Refusal:  # noqa: A002 - the field's name
         """Delete a message that waits; tell whether it did."""
         try:
-            return await self._devices.offline.withdraw_message(channel, id)
+            return await self._devices.withdraw_message(channel, id)
         except StateUnavailable as failure:
             return self._not_deleted("a message", failure)
 
