@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,13 +22,20 @@ def name_of(source: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(source): ast.parse(source.read_text(encoding="utf-8")) for source in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {name_of(source): source for source in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports_of(tree: ast.Module) -> set[str]:
+@cache
+def tree_of(module: str) -> ast.Module:
+    """Parse a module; not all of them already when tests are collected, which takes seconds."""
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(module: str) -> set[str]:
     """Find the modules of ours that a module imports, wherever in it."""
     found = set[str]()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in MODULES else node.module for name in whole}
@@ -45,10 +53,10 @@ def room_of(module: str, container: str) -> str | None:
 def arrows(container: str) -> dict[str, set[str]]:
     """Return which other rooms of a container each of its rooms imports."""
     found: dict[str, set[str]] = {}
-    for module, tree in MODULES.items():
+    for module in MODULES:
         room = room_of(module, container)
         if room is not None:
-            targets = {room_of(imported, container) for imported in imports_of(tree)} - {None, room}
+            targets = {room_of(imported, container) for imported in imports_of(module)} - {None, room}
             found.setdefault(room, set()).update(target for target in targets if target is not None)
     return found
 
@@ -68,7 +76,7 @@ def section(name: str, container: str, layers: list[list[str]]) -> str:
     lines = [f"### {name}", "", "| floor | room | what it is | imports |", "| --- | --- | --- | --- |"]
     for floor, rooms in zip(range(len(layers), 0, -1), layers, strict=True):
         for room in rooms:
-            said = (ast.get_docstring(MODULES[f"{container}.{room}"]) or "").partition("\n")[0].replace("``", "`")
+            said = (ast.get_docstring(tree_of(f"{container}.{room}")) or "").partition("\n")[0].replace("``", "`")
             others = ", ".join(sorted(imported.get(room, set())))
             lines.append(f"| {floor} | `{container.removeprefix('tocsin.')}.{room}` | {said} | {others} |")
     return "\n".join(lines).replace("| `tocsin.", "| `") + "\n"

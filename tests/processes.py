@@ -17,6 +17,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import define
 
+from tests.forked import Forked, Output, can_be_forked, forked
 from tocsin.cli import main
 
 PATIENCE = 20.0
@@ -29,7 +30,7 @@ RAW = {"X-WNS-Type": "wns/raw", "Content-Type": "application/octet-stream"}
 class Listening:
     """A running verb of ``tocsin`` that writes JSON lines, and its first line."""
 
-    process: Process
+    process: Process | Forked
     output: BufferedByteReceiveStream
     first: dict[str, Any]
 
@@ -77,15 +78,21 @@ async def running(*arguments: str, files: int | None = None) -> AsyncIterator[Li
 
     :param files: how many files it may open; None for as many as this process.
     """
+    async with forked(*arguments) if files is None and can_be_forked() else _started(files, *arguments) as process:
+        assert process.stdout is not None
+        verb = Listening(process, BufferedByteReceiveStream(process.stdout), {})
+        verb.first = await verb.event()
+        yield verb
+
+
+@asynccontextmanager
+async def _started(files: int | None, *arguments: str) -> AsyncIterator[Process]:
     command = [sys.executable, "-m", "tocsin", *arguments]
     if files is not None:
         command = ["/bin/sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     async with await anyio.open_process(command, stdin=None, env=os.environ | {"PYTHONWARNINGS": "error"}) as process:
-        assert process.stdout is not None
         try:
-            verb = Listening(process, BufferedByteReceiveStream(process.stdout), {})
-            verb.first = await verb.event()
-            yield verb
+            yield process
         finally:
             if process.returncode is None:
                 process.kill()
@@ -93,11 +100,27 @@ async def running(*arguments: str, files: int | None = None) -> AsyncIterator[Li
 
 async def run(*arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run ``tocsin`` to its end and return exit code, output and errors."""
+    if not stdin and env is None and can_be_forked():
+        return await _forked_to_its_end(*arguments)
     with anyio.fail_after(PATIENCE):
         done = await anyio.run_process(
             [sys.executable, "-m", "tocsin", *arguments], input=stdin, check=False, env=os.environ | (env or {})
         )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+async def _forked_to_its_end(*arguments: str) -> tuple[int, str, str]:
+    said: dict[str, bytes] = {}
+
+    async def read(name: str, output: Output) -> None:
+        said[name] = b"".join([chunk async for chunk in output])
+
+    with anyio.fail_after(PATIENCE):
+        async with forked(*arguments) as process:
+            async with anyio.create_task_group() as readers:
+                readers.start_soon(read, "output", process.stdout)
+                readers.start_soon(read, "errors", process.stderr)
+            return await process.wait(), said["output"].decode(), said["errors"].decode()
 
 
 def call(*arguments: str) -> tuple[int, str, str]:

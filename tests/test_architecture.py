@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tocsin.protocol.messages
-from tests.architecture import MODULES, PAGE, ROOT, arrows, floors, generated, parted
+from tests.architecture import MODULES, PAGE, ROOT, arrows, floors, generated, parted, tree_of
 
 TEXT = PAGE.read_text(encoding="utf-8")
 BEFORE, INSIDE, BEHIND = parted(TEXT)
@@ -40,10 +40,9 @@ def missing(name: str) -> str:
     if name[0].isupper():
         return "" if name in tocsin.protocol.messages.__all__ else f"{name} is no message"
     module, _, inside = name.partition(":")
-    tree = MODULES.get(f"tocsin.{module}")
-    if tree is None:
+    if f"tocsin.{module}" not in MODULES:
         return f"there is no module {module}"
-    return "" if not inside or is_defined(tree, inside) else f"{module} has no {inside}"
+    return "" if not inside or is_defined(tree_of(f"tocsin.{module}"), inside) else f"{module} has no {inside}"
 
 
 def test_rooms_floors_and_arrows_are_those_of_the_imports() -> None:

@@ -15,7 +15,6 @@ import anyio
 import pytest
 import trustme
 from aiohttp import ClientSession
-from anyio.abc import Process
 
 from tests.processes import PATIENCE, Listening, Sender, call, run, running
 from tocsin.api.embedded import embedded
@@ -70,9 +69,9 @@ async def test_a_push_goes_all_the_way(tmp_path: Path) -> None:
     assert [each["name"] for each in (await ok("app", "list", "--state", state))["apps"]] == ["contoso"]
 
 
-async def _stuck(process: Process, port: int) -> None:
+async def _stuck(server: Listening) -> None:
     """Signal a service that a sender keeps waiting, twice."""
-    stream = await anyio.connect_tcp("127.0.0.1", port)
+    stream, process = await anyio.connect_tcp("127.0.0.1", server.first["port"]), server.process
     async with stream:
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
@@ -83,7 +82,7 @@ async def _stuck(process: Process, port: int) -> None:
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     """It ends without waiting for a stuck request, by the signal or because it had just stopped."""
     async with serving(tmp_path) as server:
-        await _stuck(server.process, server.first["port"])
+        await _stuck(server)
         assert await server.wait() in {0, -signal.SIGTERM}
 
 

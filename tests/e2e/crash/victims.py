@@ -6,9 +6,7 @@ They are forked from a server that has imported everything, so that a start take
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -20,6 +18,7 @@ from attrs import define, field, frozen
 
 from tests.e2e.crash.payloads import LAST, HandedOut, Manner, manner_of, number_of
 from tests.e2e.crash.web_push import Reached
+from tests.forked import fork_server
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import embedded
 from tocsin.persistence.state_folder import state_folder
@@ -41,12 +40,6 @@ WORK = 0.002
 SOON = RetryPolicy(first=0.05, increment=0.0, jitter=0.0)
 ALL = DeadLetterPolicy(keep=10**9)  # each of them is looked for in the end
 """When a channel request that a kill has cut off is made again."""
-
-PROGRAMS = (
-    *("tests.e2e.crash.victims", "tests.e2e.agent_kills.programs", "tests.e2e.hub_kills.hub_program"),
-    *("tests.e2e.calling_kills.programs", "tests.e2e.node_troubles.programs"),
-)
-"""The modules of what is killed; whichever run comes first starts the server for all."""
 
 Pipe = Connection  # the programs say a word when they are ready, and leave when it is closed or spoken into
 
@@ -126,14 +119,6 @@ async def _receive(pipe: Pipe[Any, Any], state: Path, url: str, remote_id: str, 
             await anyio.wait_readable(pipe)
 
 
-def _fork_server() -> ForkServerContext:
-    """Return the server that the programs are forked from; it starts with the first of them."""
-    context = multiprocessing.get_context("forkserver")
-    # Under pytest each process runs the main script again, which imports pytest.
-    context.set_forkserver_preload([*PROGRAMS, *(["pytest"] if "pytest" in sys.modules else [])])
-    return context
-
-
 @define(eq=False)
 class Victim:
     """A program that is started as often as it is killed."""
@@ -143,7 +128,7 @@ class Victim:
     arguments: tuple[Any, ...]
     _process: ForkServerProcess | None = None
     _pipe: Pipe[Any, Any] | None = None
-    _context: ForkServerContext = field(factory=_fork_server, init=False)
+    _context: ForkServerContext = field(factory=fork_server, init=False)
 
     @property
     def pid(self) -> int:
