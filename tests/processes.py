@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, redirect_stderr, redirect_stdout
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -123,10 +130,24 @@ async def _forked_to_its_end(*arguments: str) -> tuple[int, str, str]:
             return await process.wait(), said["output"].decode(), said["errors"].decode()
 
 
+@contextmanager
+def untouched_logs() -> Iterator[None]:
+    """Leave the logging of this process as it was."""
+    root, frames = logging.getLogger(), logging.getLogger("tocsin.frames")
+    handlers, levels = root.handlers[:], (root.level, frames.level)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        frames.setLevel(levels[1])
+        logging.captureWarnings(capture=False)
+
+
 def call(*arguments: str) -> tuple[int, str, str]:
     """Run ``tocsin`` to its end in this thread, and return exit code, output and errors; a process costs half a second."""
     output, errors = StringIO(), StringIO()
-    with redirect_stdout(output), redirect_stderr(errors):
+    with untouched_logs(), redirect_stdout(output), redirect_stderr(errors):
         try:
             code: object = main(arguments)
         except SystemExit as left:  # wrong usage, help and the like

@@ -103,7 +103,7 @@ async def test_those_of_a_closed_channel_name_their_app(tmp_path: Path) -> None:
     _, output, _ = await in_process("dead-letters", "--state", str(state))
     _, late, waited, _ = output.splitlines()
     assert "late    unknown_channel  contoso.mail  raw" in late
-    assert "waited  unknown_channel  contoso.mail  raw" in waited
+    assert "waited  closed           contoso.mail  raw" in waited
 
 
 async def leave_four(state: Path) -> None:

@@ -23,7 +23,8 @@ class ChannelEffects:
         self._router = router
         self._keep: list[StoredChannel] = []
         self._pending: dict[tuple[str, str], StoredRequest | None] = {}
-        self._drop: list[tuple[StoredChannel, m.ChannelLost]] = []
+        self._drop: list[StoredChannel] = []
+        self._closed: list[str] = []  # those of the dropped that their apps have closed
         self._values: dict[str, str] = {}
         self._outgoing: list[tuple[Mailbox, m.Message]] = []
         self._replies: list[tuple[str, m.Message]] = []
@@ -47,7 +48,9 @@ class ChannelEffects:
 
     def drop_channel(self, channel: StoredChannel, *, is_closed: bool = False) -> None:
         """Forget a channel, which its app may have closed, then tell the router and the sessions of its app."""
-        self._drop.append((channel, m.ChannelLost(channel.channel, is_closed)))
+        if is_closed:
+            self._closed.append(channel.channel)
+        self._drop.append(channel)
 
     def keep_request(self, request: StoredRequest) -> None:
         """Keep a request that waits for its next attempt."""
@@ -112,7 +115,10 @@ class ChannelEffects:
         await self._write()
         for channel in self._keep:
             self._router.send_urgent(m.ChannelOpened(channel.channel, channel.app))
-        for channel, lost in self._drop:
+        for name in self._closed:
+            self._router.send_urgent(m.ClosedByApp(name))
+        for channel in self._drop:
+            lost = m.ChannelLost(channel.channel)
             self._router.send_urgent(lost)
             self._sessions.send_to_app(channel.app, lost)
         for mailbox, message in self._outgoing:
@@ -121,8 +127,8 @@ class ChannelEffects:
             self._sessions.send(session, message)
         for news in self._news:
             self._sessions.send_to_app(news.app, news)
-        noted = self._keep, self._pending, self._drop, self._values, self._outgoing, self._replies, self._news
-        for effects in noted:
+        noted = self._keep, self._pending, self._drop, self._closed, self._values, self._outgoing, self._replies
+        for effects in (*noted, self._news):
             effects.clear()
 
     async def _write(self) -> None:
@@ -134,6 +140,6 @@ class ChannelEffects:
             else:
                 await self._store.keep_request(stored)
         if self._drop:
-            await self._store.drop_channels([channel.channel for channel, _ in self._drop])
+            await self._store.drop_channels([channel.channel for channel in self._drop])
         for key, value in self._values.items():
             await self._store.keep_value(key, value)

@@ -135,11 +135,14 @@ class PayloadRouter(Actor):
             self._note_end(channel, DropReason.UNINSTALL)
             self.channel_lost(m.ChannelLost(channel), b"")
 
+    @receives(m.ClosedByApp)
+    def closed(self, message: m.ClosedByApp, _: bytes) -> None:
+        """What waits for a channel dies of that its app has closed it."""
+        self._note_end(message.channel, DropReason.CLOSED)
+
     @receives(m.ChannelLost)
     def channel_lost(self, message: m.ChannelLost, _: bytes) -> None:
         """The device holds that channel no more: its payloads have no handler."""
-        if message.is_closed:
-            self._note_end(message.channel, DropReason.CLOSED)
         self._windows.lose_channel(message.channel)
         self._lost.append(message.channel)
 

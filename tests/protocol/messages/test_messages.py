@@ -23,7 +23,17 @@ TAGS = {
     **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened", "ChannelRenewed"], 34)),
     **dict(
         enumerate(
-            ["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry", "ChannelList"], 40
+            [
+                "PlanRetry",
+                "RetryPlanned",
+                "RetryDenied",
+                "RetryDue",
+                "ForgetRetry",
+                "ResumeRetry",
+                "ChannelList",
+                "ClosedByApp",
+            ],
+            40,
         )
     ),
     **dict(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.processes import untouched_logs
 from tests.service.world import World
 from tocsin.service.operations.logs import JsonLogFormatter, TextLines, message_id, set_up_logs, trace
 
@@ -16,12 +17,8 @@ from tocsin.service.operations.logs import JsonLogFormatter, TextLines, message_
 @pytest.fixture
 def untouched() -> Iterator[None]:
     """Leave the process's logging as it was."""
-    root = logging.getLogger()
-    frames = logging.getLogger("tocsin.frames")
-    before = root.level, root.handlers[:], frames.level
-    yield
-    root.level, root.handlers[:], frames.level = before
-    logging.captureWarnings(capture=False)
+    with untouched_logs():
+        yield
 
 
 def record(message: str, *, failed: bool = False) -> logging.LogRecord:

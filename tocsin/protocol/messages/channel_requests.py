@@ -86,10 +86,17 @@ class Failed(Message):
 @tagged(37)
 @frozen
 class ChannelLost(Message):
-    """The app's channel was revoked, or closed by the app; no payload will come over it."""
+    """The app's channel was closed or revoked; no payload will come over it."""
 
     channel: str
-    is_closed: bool = False
+
+
+@tagged(47)
+@frozen
+class ClosedByApp(Message):
+    """The app has closed the channel that will be lost next."""
+
+    channel: str
 
 
 @tagged(46)
