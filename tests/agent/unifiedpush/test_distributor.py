@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,15 @@ async def test_two_calls_at_once_are_one_registration(tmp_path: Path, address: s
         assert len(s.distributor.report()["registrations"]) == 1
 
 
+@asynccontextmanager
+async def without_network(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    """Serve while the push service cannot be reached, to apps that are told so soon."""
+    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
+    async with served(tmp_path, address, reachable=False) as s:
+        await until_owned(s)
+        yield s
+
+
 async def until_forgotten(s: Served, token: str = TOKEN) -> None:
     """Wait until nothing is kept of a registration."""
     while token in s.store.rows:  # noqa: ASYNC110  # it ends in its own time
@@ -93,9 +104,7 @@ async def test_an_app_that_was_told_of_no_network_gets_its_endpoint_with_it(
     tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not wait for the answer, nor has it to ask again."""
-    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
-    async with served(tmp_path, address, reachable=False) as s:
-        await until_owned(s)
+    async with without_network(tmp_path, address, monkeypatch) as s:
         assert await s.register() == failed("NETWORK")
         assert s.heard == []
         (waiting,) = s.distributor.report()["registrations"]
@@ -113,9 +122,7 @@ async def test_without_a_network_the_last_token_of_an_app_counts(
     tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It tries again with another one; what it asks for at the same time it wants all of."""
-    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
-    async with served(tmp_path, address, reachable=False) as s:
-        await until_owned(s)
+    async with without_network(tmp_path, address, monkeypatch) as s:
         assert await s.register("first") == failed("NETWORK")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(s.register, "second")
@@ -129,9 +136,7 @@ async def test_an_app_that_has_ended_waits_for_no_network(
     tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it ends before it was told, or after that: its next process may know another token."""
-    monkeypatch.setattr(module, "ENDPOINT_PATIENCE", 0.2)
-    async with served(tmp_path, address, reachable=False) as s:
-        await until_owned(s)
+    async with without_network(tmp_path, address, monkeypatch) as s:
         assert await s.register() == failed("NETWORK")
         await s.bus.release_name(CHAT)
         await until_forgotten(s)
