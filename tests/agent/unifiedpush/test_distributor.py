@@ -159,13 +159,13 @@ async def test_a_name_by_which_no_app_can_be_reached_is_refused(tmp_path: Path, 
             interface="org.unifiedpush.Distributor1",
             member="Register",
             signature="sss",
-            body=["org.example.Nobody", TOKEN, ""],
+            body=["org.example.Absent", TOKEN, ""],
         )
         answer = await s.bus.call(call)
         assert answer is not None
         assert answer.error_name == INVALID_ARGUMENTS
-        assert "nothing owns 'org.example.Nobody', and no file of that name" in answer.body[0]
-        assert await s.register(service="org.example.Nobody") == INVALID_ARGUMENTS
+        assert "nothing owns 'org.example.Absent', and no file of that name" in answer.body[0]
+        assert await s.register(service="org.example.Absent") == INVALID_ARGUMENTS
         assert s.store.rows == {}
 
 

@@ -115,7 +115,7 @@ class RegisteredApp:
             self.courier.app_came()
 
     async def settled(self) -> None:
-        """Wait until it has an endpoint, or its app is told that there is none, or it comes to its end, and all that has happened before is written down."""
+        """Wait until its app can be answered: it has an endpoint, or there is none, or it ends; and until that is written down."""
         while self._happenings or self.registration.phase not in SETTLED:
             await self._changed.wait()
 

@@ -2,7 +2,8 @@
 
 The node that dials begins with :class:`NodeHello`; the other answers with :class:`NodeWelcome`, or with :class:`NodeRefused` and the end of
 the connection. Then the one that has dialled sends :class:`Forward`, :class:`LookInto`, :class:`WithdrawThere`,
-:class:`AcknowledgeThere`, :class:`NodePing`, and the other :class:`ForwardsAnswered`, :class:`NodePong`, :class:`NodeGoodbye`. A node that has something for the other way dials by itself.
+:class:`AcknowledgeThere`, :class:`NodePing`, and the other :class:`ForwardsAnswered`, :class:`NodePong`, :class:`NodeGoodbye`. A node
+that has something for the other way dials by itself.
 
 A message grows at its end only, and fields behind those that a node knows are passed over (``codec.decode_known``): so neighbouring
 versions understand each other. What a version knows that the agreed one does not have is not sent.
