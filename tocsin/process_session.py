@@ -1,4 +1,4 @@
-"""The processes of a session, such as a launched process and all that it has started, as Linux shows them."""
+"""Processes as Linux shows them: those of a session, such as a launched process and all that it has started, and since when one runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ CAN_LOOK = sys.platform == "linux"
 """Whether this system shows them."""
 
 _PROCESSES = Path("/proc")
+_GROUP, _SESSION, _BEGAN = 2, 3, 19  # where they are behind the name, from 0
 
 
 @frozen
@@ -33,17 +34,32 @@ def memory_of(session: int) -> int:
     return sum(map(_resident, (member.pid for member in members(session))))
 
 
+def began(pid: int) -> int:
+    """Return in which tick since the boot a process began, which tells it from a later one of its number; 0 where that is not shown."""
+    try:
+        return int(_fields(pid)[_BEGAN]) if CAN_LOOK else 0
+    except OSError:
+        return 0
+
+
 def _members(session: int) -> Iterator[Member]:
     for name in os.listdir(_PROCESSES):  # noqa: PTH208  # numbers, and there may be thousands
         if name.isdecimal():
             try:
-                status = (_PROCESSES / name / "stat").read_bytes()
+                fields = _fields(int(name))
             except OSError:  # it has just gone
                 continue
-            # Behind the name of its program, which may have blanks and brackets: state, parent, group, session.
-            _, _, group, leader, *_ = status[status.rindex(b")") + 1 :].split(maxsplit=4)
-            if int(leader) == session:
-                yield Member(int(name), int(group))
+            if int(fields[_SESSION]) == session:
+                yield Member(int(name), int(fields[_GROUP]))
+
+
+def _fields(pid: int) -> list[bytes]:
+    """Return what is said of a process behind the name of its program, which may have blanks and brackets.
+
+    :raises OSError: there is none.
+    """
+    status = (_PROCESSES / str(pid) / "stat").read_bytes()
+    return status[status.rindex(b")") + 1 :].split()
 
 
 def _resident(pid: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,13 +26,15 @@ from tocsin import (
     embedded,
 )
 from tocsin import PushNotificationReceivedEventArgs as Args
-from tocsin.agent import open_agent as open_agent_module
 from tocsin.agent.open_agent import open_agent
+from tocsin.agent.sessions_file import NAME
+from tocsin.process_session import began
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery import session_limits
 from tocsin.protocol.messages.codec import decode_own, encode
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import AGENT_VERSION
+from tocsin.steady import boot
 from tocsin.transport.agent_port import AgentPort
 from tocsin.transport.frame_stream import FrameStream, StreamBroken
 
@@ -211,30 +215,30 @@ class TestStatus:
 
 
 class TestReunion:
-    """The first moments of an agent, in which it starts no process for apps that may still be running."""
+    """An agent at its start, and apps that ran with the one before."""
 
-    async def test_only_apps_that_were_there_before_the_agent_are_waited_for(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The first agent of a state launches at once what registers with it; the next lets the time go by before."""
-        launched, loop = tmp_path / "launched", asyncio.get_running_loop()
+    async def test_only_apps_whose_processes_still_run_are_waited_for(self, tmp_path: Path) -> None:
+        """One of another app keeps none waiting; where it has ended, its app is launched, too."""
+        launched = {app: tmp_path / app for app in ("mail", "chat")}
 
-        async def push_to_absent(w: World) -> None:
-            async with w.connect("mail", ["/bin/sh", "-c", 'touch "$0"', str(launched)]) as manager:
+        async def push_to_absent(w: World, app: str) -> None:
+            async with w.connect(app, ["/bin/sh", "-c", 'touch "$0"', str(launched[app])]) as manager:
                 await manager.register_activator(BACKGROUND)
                 channel = await w.channel(manager)
             await w.push(manager, channel, b"1")
-            await until(launched.exists)
-            launched.unlink()
 
-        monkeypatch.setattr(open_agent_module, "REUNION", 1000)
-        async with world(tmp_path) as w:
-            await push_to_absent(w)
-        monkeypatch.setattr(open_agent_module, "REUNION", 0.3)
-        before = loop.time()
-        async with world(tmp_path) as w:
-            await push_to_absent(w)
-        assert loop.time() - before >= 0.3
+        with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as process:  # noqa: ASYNC220  # it starts at once
+            (tmp_path / "state").mkdir(mode=0o700)
+            line = {"boot": boot(), "sessions": [["mail", process.pid, began(process.pid)]]}
+            (tmp_path / "state" / NAME).write_text(json.dumps(line), encoding="utf-8")
+            async with world(tmp_path) as w:
+                await push_to_absent(w, "mail")
+                await push_to_absent(w, "chat")
+                await until(launched["chat"].exists)
+                assert not launched["mail"].exists()
+                assert process.stdin is not None
+                process.stdin.close()
+                await until(launched["mail"].exists)
 
 
 class TestBackground:

@@ -251,7 +251,7 @@ class TestClaim:
             caller = await world.called()
             world.launcher.claim("s1", "mail", ClaimPayload(1, caller.claim))
             assert isinstance(await world.told(), Claimed)
-            world.launcher.meet("s1", caller.pid)
+            world.launcher.meet("s1", "mail", caller.pid)
             assert world.launcher.launched("s1") is None
             go_on.set()
             with anyio.fail_after(PATIENCE):
@@ -468,11 +468,11 @@ class TestStop:
             world.launch(command(*PYTHON, WAIT), sequence=2)
             caller = await world.called()
             first, _ = caller.pid, await caller.says()
-            world.launcher.meet("elsewhere", os.getpid())
-            world.launcher.meet("elsewhere", 2**22)
+            world.launcher.meet("elsewhere", "mail", os.getpid())
+            world.launcher.meet("elsewhere", "mail", 2**22)
             assert world.sessions.command_of("elsewhere") is None
             for pid in (first, caller.pid):
-                world.launcher.meet("s1", pid)
+                world.launcher.meet("s1", "mail", pid)
                 assert world.sessions.command_of("s1") is not None
             other = await world.called()
             assert world.launcher.launched("s1") is not None

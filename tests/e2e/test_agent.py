@@ -204,11 +204,29 @@ class TestDeath:
         (again,) = await agent.until_dead("loop")  # its deaths are counted from the start, its attempts are not
         assert (again["id"], again["reason"], again["attempt"]) == (letter["id"], "crash_loop", 6)
 
+    async def test_an_app_that_stands_still_is_waited_for(self, tmp_path: Path) -> None:
+        """No second process begins what it has in hand, also where it comes back later than an app at work does."""
+        agent = start_agent(tmp_path)
+        try:
+            async with agent.app("slow", "--work", "0.8", "--stays", "30") as slow:
+                await agent.push("slow", b"1")
+                await agent.journal("slow").wait_for("began")
+                slow.send_signal(signal.SIGSTOP)
+                agent.die()
+                agent = start_agent(tmp_path)
+                await agent.push("slow", b"2")
+                await anyio.sleep(2)
+                slow.send_signal(signal.SIGCONT)
+                assert {each["pid"] for each in await agent.journal("slow").wait_for("done", 2)} == {slow.pid}
+                assert agent.journal("slow").payloads("began") == [b"1", b"2"]
+        finally:
+            agent.stop()
+
     async def test_an_agent_that_is_killed_loses_nothing(self, tmp_path: Path) -> None:
         """Handlers go on, their outcomes count with the next agent, and a push launches what was registered with the first."""
         agent = start_agent(tmp_path)
         try:
-            await agent.install("launched", "--work", "2.6")  # longer than an agent waits for apps to come back
+            await agent.install("launched", "--work", "2.6")
             async with agent.app("living", "--work", "0.8", "--stays", "30") as living:
                 await agent.push("living", b"1")
                 await agent.push("launched", b"1")
@@ -222,9 +240,9 @@ class TestDeath:
                 (done,) = await agent.journal("launched").wait_for("done")
                 first, second = await agent.journal("launched").wait_for("began", 2)
                 assert first["pid"] == done["pid"] != second["pid"]
+                for app in ("living", "launched"):
+                    assert agent.journal(app).payloads("began") == [b"1", b"2"]
+                    assert not await agent.dead_letters(app)
                 os.kill(second["pid"], signal.SIGKILL)
-            for app in ("living", "launched"):
-                assert agent.journal(app).payloads("began") == [b"1", b"2"]
-                assert not await agent.dead_letters(app)
         finally:
             agent.stop()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from tests.simulation.app_process import AGENT
 from tocsin.agent.launcher import Launcher
-from tocsin.agent.open_agent import REUNION, _launch
 from tocsin.agent.session_door import SessionDoor
 from tocsin.repeat_log import RepeatLog
 
@@ -30,13 +30,14 @@ async def agent_serving(sim: Simulation, life: Life) -> AsyncIterator[None]:
         AGENT,
         start=sim.processes.start,
         new_claim=sim.processes.new_claim,
+        returning=sim.processes.returning(),
     )
-    life.door = SessionDoor(platform, _no_service, log, _unknown)
+    life.door = SessionDoor(platform, _no_service, log, partial(_meet, launcher), launcher.part)
     async with anyio.create_task_group() as serving:
         life.serving = serving
         try:
             async with anyio.create_task_group() as launching:
-                launching.start_soon(_launch, launcher, REUNION)
+                launching.start_soon(launcher.run)
                 try:
                     yield
                 finally:
@@ -51,5 +52,6 @@ async def _no_service(_app: str, _family: str) -> None:
     """There is no push service of the agent's own."""
 
 
-def _unknown(_session: str, _pid: int) -> None:
+def _meet(launcher: Launcher, session: str, app: str, _pid: int) -> None:
     """All processes are this one: a launch is known by its claim."""
+    launcher.meet(session, app, 0)

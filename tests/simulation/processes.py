@@ -17,10 +17,12 @@ from tests.simulation.app_process import AWAY, AppProcess, PlayedStream
 from tests.simulation.record import Work
 from tocsin.actors.supervisor import Supervisor
 from tocsin.agent.launcher import Started
+from tocsin.agent.returning_processes import ReturningProcesses
 from tocsin.child_process import ProcessEnd
 from tocsin.protocol.delivery.plain_rows import attempt_of
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
+from tocsin.protocol.platform.reunion import SessionProcess
 
 if TYPE_CHECKING:
     from tests.simulation.runner import Simulation
@@ -139,6 +141,11 @@ class Processes:
     async def _serve(self, serve: Callable[[SocketStream], Awaitable[None]], stream: PlayedStream) -> None:
         async with stream:
             await serve(cast(SocketStream, stream))
+
+    def returning(self) -> ReturningProcesses:
+        """Return the processes that have had a session with the agent before, as a system has them that does not tell their numbers."""
+        before = (process for process in self.living if process.manager is not None and not process.is_dead)
+        return ReturningProcesses([SessionProcess(process.app, 0) for process in before], [LaunchPurpose.PUSH])
 
     def note_unsupervised(self) -> None:
         """Let the time of work that goes on for no agent begin when one has it again, as that attempt or a later one."""

@@ -159,9 +159,9 @@ def test_work_that_no_agent_knows_does_not_end_what_waits_behind_it(monkeypatch:
 
 
 def test_what_waits_behind_work_that_was_done_before_waits_until_it_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seed 571: of two processes, the one that was not at work over the agent's absence came first, and began it again."""
+    """Of two processes, the one that was not at work over the agent's absence came first, and began it again."""
     script = Script(
-        571,
+        9,
         [
             Act("request", [1, 1]),
             Act("break_store", ["fail_after", 7, 8.0]),

@@ -73,7 +73,7 @@ class Activations:
     # From the shell
 
     def restore(self, clicks: Iterable[StoredActivation], commands: Mapping[str, bytes]) -> None:
-        """Go on with what is in the store; sessions of before have ``RETURN`` to come back before a process is started."""
+        """Go on with what is in the store; sessions have ``RETURN`` to say that they take it before a process is started."""
         for app, command in commands.items():
             self._apps[app].command = self._usable(command)
         for stored in clicks:
@@ -159,6 +159,10 @@ class Activations:
         """It takes no more of them; what it has it goes on with."""
         self._apps[app].leave(session)
         self._next_turns(app)
+
+    def resumed(self, app: str, session: str) -> None:
+        """A session of before has said whether it takes clicks."""
+        self._effects.resumed(session, app)
 
     def session_ended(self, session: str) -> None:
         """A session is gone: the clicks that it had come back."""

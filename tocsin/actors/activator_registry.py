@@ -51,6 +51,7 @@ class ActivatorRegistry(Actor):
         self._changed: dict[str, bool] = {}
         self._replies: list[tuple[str, m.Message]] = []
         self._forgotten: list[str] = []
+        self._resumed: list[m.Stamped] = []
         self._perform: dict[Effect, Callable[[str, Registered], None]] = {
             Effect.KEEP: self._keep_activator,
             Effect.DROP: self._drop_activator,
@@ -86,6 +87,11 @@ class ActivatorRegistry(Actor):
         for registered in list(self._apps.get(message.app, {}).values()):
             self._step(message.app, registered, Event.FORGET)
         self._forgotten.append(message.app)
+
+    @receives_from_apps(m.Resumed)
+    def resumed(self, _message: m.Resumed, stamped: m.Stamped) -> None:
+        """A session of before has registered all that it had: the supervisor hears of that behind it."""
+        self._resumed.append(stamped)
 
     # Activators
 
@@ -158,11 +164,13 @@ class ActivatorRegistry(Actor):
                 )
         for app, aborted in self._changed.items():
             self._supervisor.send_urgent(self._view(app, aborted=aborted))
+        for resumed in self._resumed:
+            self._supervisor.send_urgent(resumed)
         for session, reply in self._replies:
             self._sessions.send(session, reply)
         for app in self._forgotten:
             self._sessions.work.forget(self.name, app)
-        for effects in (self._keep, self._changed, self._replies, self._forgotten):
+        for effects in (self._keep, self._changed, self._resumed, self._replies, self._forgotten):
             effects.clear()
 
     def _step(self, app: str, registered: Registered, event: Event) -> None:

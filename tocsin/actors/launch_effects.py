@@ -5,7 +5,8 @@ from __future__ import annotations
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.delivery.payload_life import Tracked
-from tocsin.protocol.messages import EndProcess, Launch, StopLaunch
+from tocsin.protocol.messages import EndProcess, Launch, SessionResumed, StopLaunch
+from tocsin.protocol.platform.launches import LaunchPurpose
 
 
 class LaunchEffects:
@@ -18,7 +19,7 @@ class LaunchEffects:
     def __init__(self, launcher: Mailbox | None, watch: PayloadWatch | None = None) -> None:
         self._launcher = launcher
         self._watch = watch
-        self._orders: list[Launch | StopLaunch | EndProcess] = []
+        self._orders: list[Launch | StopLaunch | EndProcess | SessionResumed] = []
 
     def usable(self, command: bytes) -> bytes:
         """Return a command, or an empty one where this platform starts no processes."""
@@ -37,6 +38,10 @@ class LaunchEffects:
     def end(self, session: str) -> None:
         """Have the launched process ended whose session this is."""
         self._orders.append(EndProcess(session))
+
+    def resumed(self, session: str, app: str) -> None:
+        """Let the launcher wait no longer for a session of before."""
+        self._orders.append(SessionResumed(session, app, LaunchPurpose.PUSH))
 
     def perform(self) -> None:
         """Order all of it."""

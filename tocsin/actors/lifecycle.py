@@ -31,7 +31,9 @@ from tocsin.transport.service_connection import ServiceConnection
 from tocsin.transport.wire import Dial
 
 REUNION = 1.5
-"""Seconds after the start in which what is to be shown waits for a session of its app, which may want to keep it from the shell."""
+"""Seconds after the start in which what is to be shown waits for a session of its app, which may want to keep it from the shell.
+
+It waits for longer where the process of such a session is known, and still to come back."""
 
 STOP_TIMEOUT = 5.0
 """Seconds that an orderly stop may take; what is not done by then is found in the inbox on the next start."""
@@ -51,6 +53,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     opens_links: bool = False,
     pictures: Sequence[Path] = (),
     host: HostParts | None = None,
+    reunion: anyio.Event | None = None,
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
@@ -59,6 +62,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     :param opens_links: whether the desktop opens the links of toasts that are of the web or of mail; else they activate their app.
     :param pictures: folders whose pictures toasts may show.
     :param host: what tells of the machine, and of its policy; None: only apps do.
+    :param reunion: set when no process of before is still to come back, so that what is to be shown need not wait for it.
 
     :raises NotSupported: the device has push subscriptions, and what they need is not installed.
     :raises StateUnavailable: the database in the folder cannot be used.
@@ -83,7 +87,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
         async with task_group() as tasks:
             if platform.desktop_calls is not None:
                 tasks.start_soon(platform.desktop_calls.run, name="calls of the desktop")
-                tasks.start_soon(_open_shell, platform, name="reunion")
+                tasks.start_soon(_open_shell, platform, reunion, name="reunion")
             if platform.link_opener is not None:
                 tasks.start_soon(platform.link_opener.run, name="links")
             await platform.start(tasks)
@@ -119,8 +123,10 @@ async def _shell_parts(
             yield ShellParts(store, desktop, boot(), picture, opens_links)
 
 
-async def _open_shell(platform: Platform) -> None:
+async def _open_shell(platform: Platform, reunion: anyio.Event | None) -> None:
     await anyio.sleep(REUNION)
+    if reunion is not None:
+        await reunion.wait()
     platform.open_shell()
 
 

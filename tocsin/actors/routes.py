@@ -43,6 +43,7 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.Subscribe: ("supervisor",),
     m.Unsubscribe: ("supervisor",),
     m.Holding: ("supervisor",),
+    m.Resumed: ("activator_registry", SHELL),
     m.LeaveSession: ("supervisor", "activator_registry", SHELL),
     m.Handled: ("supervisor",),
     m.Outcomes: ("supervisor",),

@@ -263,6 +263,11 @@ class Shell(Actor):
         """It takes no more of them."""
         self._activations.leave(stamped.app, stamped.session)
 
+    @receives_from_apps(m.Resumed)
+    def resumed(self, _message: m.Resumed, stamped: m.Stamped) -> None:
+        """A session of before has said whether it takes clicks."""
+        self._activations.resumed(stamped.app, stamped.session)
+
     @receives_from_apps(m.ActivationDone)
     def activation_done(self, message: m.ActivationDone, stamped: m.Stamped) -> None:
         """The app is through with a click."""

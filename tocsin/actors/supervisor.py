@@ -163,6 +163,11 @@ class Supervisor(Actor):
             running.session, running.request = self._background_sessions.session_for(running), 0
             self._steps.step(running, Event.HELD)
 
+    @receives_from_apps(m.Resumed)
+    def resumed(self, _message: m.Resumed, stamped: m.Stamped) -> None:
+        """A session of before has told all: what it has in hand is not launched for any more, and what else waits may be."""
+        self._launches.resumed(stamped.session, stamped.app)
+
     @receives_from_apps(m.Handled)
     def handled(self, message: m.Handled, stamped: m.Stamped) -> None:
         """The app has handled some; handled late is handled all the same."""

@@ -17,7 +17,9 @@ from tocsin.agent.agent_control import KIND, AgentControl
 from tocsin.agent.app_registrations import AppRegistrations
 from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
+from tocsin.agent.returning_processes import ReturningProcesses
 from tocsin.agent.session_door import SessionDoor
+from tocsin.agent.sessions_file import keep_processes, processes_before
 from tocsin.agent.takeover import take_over
 from tocsin.agent.unifiedpush.distributor import open_distributor
 from tocsin.agent.watchdog import watch
@@ -28,6 +30,7 @@ from tocsin.host.promises import HostParts
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.platform.activation import KILL_AFTER
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.repeat_log import INTERVAL, RepeatLog
 from tocsin.shell.desktop import Desktop
 from tocsin.tasks import apart, task_group
@@ -35,10 +38,6 @@ from tocsin.transport.control_socket import serving_control
 from tocsin.transport.service_manager import ServiceManager
 from tocsin.transport.unix_server import is_served, serving_unix
 from tocsin.transport.websocket_wire import dial_websocket
-
-REUNION = 1.5
-"""Seconds after the start in which no process is launched, where the state knows apps: those that are running have that long
-to come back."""
 
 AT_ONCE = 600
 """Sockets that are served at a time: those of sessions, and some that are only being greeted or refused."""
@@ -120,6 +119,8 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         if inherited is None:
             await _prepare(socket)
         own = await stack.enter_async_context(own_service(folder, port)) if foreign is None else None
+        purposes = [LaunchPurpose.PUSH, *([] if desktop is None else [LaunchPurpose.TOAST])]
+        returning = ReturningProcesses(await anyio.to_thread.run_sync(processes_before, folder), purposes)
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
         platform = await stack.enter_async_context(
             open_platform(
@@ -130,15 +131,16 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
                 opens_links=desktop is not None,
                 pictures=pictures,
                 host=host or HostParts(policy=default_policy()),
+                reunion=returning.over,
             )
         )
         assert platform.launcher is not None  # noqa: S101  # it was asked for
-        reunion = REUNION if await platform.holds_anything() else 0.0  # asked before the first app can come
         log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
-        launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=platform.shell)
+        shell = platform.shell
+        launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=shell, returning=returning)
         registrations = AppRegistrations(own, platform)
-        door = SessionDoor(platform, registrations.of, log, launcher.meet)
+        door = SessionDoor(platform, registrations.of, log, launcher.meet, launcher.part)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)
         let_no_more_in = await stack.enter_async_context(serving)
@@ -154,7 +156,8 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         await stack.enter_async_context(serving_control(folder, control.perform, KIND))
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:
-            tasks.start_soon(_launch, launcher, reunion)
+            tasks.start_soon(launcher.run)
+            tasks.start_soon(keep_processes, folder, returning)
             tasks.start_soon(_sweep, log)
             tasks.start_soon(WorkWatch(platform.sessions.work, launcher.launched, supervisor).run)
             try:
@@ -172,11 +175,6 @@ async def _prepare(socket: Path) -> None:
         raise PlatformUnavailable(f"{socket.parent} cannot be made: {failure.strerror or failure}") from failure
     if await is_served(socket):
         raise PlatformUnavailable(f"an agent serves on {socket} already; give this one another --socket")
-
-
-async def _launch(launcher: Launcher, reunion: float) -> None:
-    await anyio.sleep(reunion)
-    await launcher.run()
 
 
 async def _sweep(log: RepeatLog) -> None:

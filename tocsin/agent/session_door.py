@@ -39,6 +39,10 @@ GREETING_TIMEOUT = 5.0
 MAX_UNREAD = 16_384
 """Frames that may wait for an app; one that leaves more unread is cut off: payloads alone are never so many."""
 
+RESUMES_SINCE = 4
+"""The version from which on a session says when it has told all that another agent must know."""
+
+_RESUMED = encode(m.Resumed())
 _PARTING = 1.0  # seconds in which a last word may be sent
 
 logger = logging.getLogger(__name__)
@@ -50,16 +54,22 @@ OwnService = Callable[[str, str], Awaitable[m.OwnService | None]]
 class SessionDoor:
     """Serves the sockets of apps; one :meth:`serve` a socket.
 
-    :param met: hears of each session that was let in, and of the number of its process, where the system tells that.
+    :param met: hears of each session that was let in, of its app, and of the number of its process, 0 where the system does not tell.
+    :param left: hears of its end.
     """
 
     def __init__(
-        self, platform: Platform, own_service: OwnService, log: RepeatLog, met: Callable[[str, int], None]
+        self,
+        platform: Platform,
+        own_service: OwnService,
+        log: RepeatLog,
+        met: Callable[[str, str, int], None],
+        left: Callable[[str], None],
     ) -> None:
         self._platform = platform
         self._own_service = own_service
         self._log = log
-        self._met = met
+        self._met, self._left = met, left
         self._open = 0
         self._is_closed = False
 
@@ -107,8 +117,7 @@ class SessionDoor:
         try:
             with Mailbox(stamp.session, MAX_UNREAD) as mailbox:
                 self._platform.let_in(app, mailbox)  # before the welcome, which is of a session that there is
-                if pid is not None:
-                    self._met(stamp.session, pid)
+                self._met(stamp.session, app, pid or 0)
                 try:
                     await self._welcome(frames, stamp, hello)
                     async with task_group() as tasks:
@@ -121,6 +130,7 @@ class SessionDoor:
                     await _refuse(frames, violation)
                 finally:
                     with anyio.CancelScope(shield=True):  # bounded: an actor's mailbox is always read
+                        self._left(stamp.session)
                         await self._platform.let_go(stamp)
         finally:
             self._open -= 1
@@ -139,7 +149,7 @@ class SessionDoor:
 
         :raises ProtocolViolation: it is none that an app may send, or more than it may, or the app does not read what it is sent.
         """
-        batch, limits = early, SessionLimits()
+        batch, limits, says_nothing = early, SessionLimits(), version < RESUMES_SINCE
         while True:
             for frame in batch if version == AGENT_VERSION else (from_version(version, each) for each in batch):
                 message = decode(frame)
@@ -147,6 +157,9 @@ class SessionDoor:
                 if mailbox.depth >= MAX_UNREAD:
                     raise ProtocolViolation(f"the app leaves {MAX_UNREAD} frames unread")
                 await self._platform.send(stamp, message, frame)
+            if batch and says_nothing:  # what it has to tell comes at once
+                says_nothing = False
+                await self._platform.send(stamp, m.Resumed(), _RESUMED)
             batch = await frames.receive()
 
     async def _write(self, frames: FrameStream, mailbox: Mailbox, version: int, session: anyio.CancelScope) -> None:

@@ -348,6 +348,7 @@ class Session:
             self.port.send_urgent(m.Holding(kept))
         for actor in ("supervisor", "activator_registry", "channel_requester", "shell"):
             self._peer_restarted(m.ActorRestarted(actor))
+        self.say(m.Resumed())
 
     def _dismissed(self, word: m.SessionDismissed) -> None:
         """Let all questions fail: the app was removed from the agent."""

@@ -27,8 +27,6 @@ WORK = 0.002
 """Seconds that an app that stays takes over a payload."""
 
 ROOT = Path(__file__).parents[3]
-REUNION = 0.2
-"""Seconds that a new agent of the run waits before it launches: with the usual time it would be killed before."""
 
 
 def serve_apps(pipe: Pipe[Any, Any], state: Path, port: int, apps: tuple[str, ...]) -> None:
@@ -51,7 +49,6 @@ async def _serve_apps(pipe: Pipe[Any, Any], state: Path, port: int, apps: tuple[
 
 def run_agent(pipe: Pipe[Any, Any], folder: Folder, service: str) -> None:
     """Run the agent until told to leave; it says when apps may come."""
-    open_agent.REUNION = REUNION
     _write_down_errors(folder)
     anyio.run(_run_agent, pipe, folder, service)
 

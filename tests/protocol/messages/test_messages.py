@@ -51,10 +51,15 @@ TAGS = {
     79: "Holding",
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork", "ChangeHost", "ChangeAppSettings"], 80)),
     **dict(enumerate(["StopWork", "ForgetApp", "ReportUsage", "AskUsage", "UsageFound"], 85)),
-    **dict(enumerate(["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed", "EndProcess"], 90)),
+    **dict(
+        enumerate(
+            ["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed", "EndProcess", "SessionResumed"], 90
+        )
+    ),
     **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),
     **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded", "SessionLost", "SessionDismissed"], 105)),
     110: "SettleDeadLetter",
+    111: "Resumed",
     **dict(
         enumerate(
             [

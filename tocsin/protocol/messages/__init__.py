@@ -82,7 +82,15 @@ from tocsin.protocol.messages.host_state import (
     StopWork,
 )
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce, SessionEnded, Stamped
-from tocsin.protocol.messages.launching import Claimed, ClaimPayload, EndProcess, Launch, LaunchEnded, StopLaunch
+from tocsin.protocol.messages.launching import (
+    Claimed,
+    ClaimPayload,
+    EndProcess,
+    Launch,
+    LaunchEnded,
+    SessionResumed,
+    StopLaunch,
+)
 from tocsin.protocol.messages.operator import SettleDeadLetter
 from tocsin.protocol.messages.subscriptions import (
     ActivatorChanged,
@@ -92,6 +100,7 @@ from tocsin.protocol.messages.subscriptions import (
     Holding,
     LeaveSession,
     RegisterActivator,
+    Resumed,
     Subscribe,
     UnregisterActivators,
     Unsubscribe,
@@ -198,6 +207,7 @@ __all__ = [
     "ReportUsage",
     "RequestChannel",
     "ResumeRetry",
+    "Resumed",
     "RetryDenied",
     "RetryDue",
     "RetryPlanned",
@@ -208,6 +218,7 @@ __all__ = [
     "SessionLost",
     "SessionRefused",
     "SessionRestored",
+    "SessionResumed",
     "SessionWelcome",
     "SetBadge",
     "SetTile",

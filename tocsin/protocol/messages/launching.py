@@ -57,6 +57,16 @@ class EndProcess(Message):
     session: str
 
 
+@tagged(96)
+@frozen
+class SessionResumed(Message):
+    """A session of before has told all that counts for launches of this purpose; it is behind the orders that follow from that."""
+
+    session: str
+    app: str
+    purpose: LaunchPurpose
+
+
 @tagged(93)
 @frozen
 class ClaimPayload(Message):

@@ -50,6 +50,12 @@ class Holding(Message):
     sequences: tuple[int, ...]
 
 
+@tagged(111)
+@frozen
+class Resumed(Message):
+    """A session that comes to another agent has told it all that it must know; no process of its app was launched until then."""
+
+
 @tagged(70)
 @frozen
 class RegisterActivator(Message):

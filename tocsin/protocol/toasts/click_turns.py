@@ -21,7 +21,9 @@ ARRIVAL: Final = 5.0
 starts another process: that program does one thing, and ends."""
 
 RETURN: Final = 2.0
-"""Seconds that the sessions of before have to come back where clicks are found in the store, before one starts a process."""
+"""Seconds that sessions have to say again that they take clicks, where clicks are found in the store, before one starts a process.
+
+That is for a shell that begins anew; those that were connected to an agent before this one are waited for by the launcher."""
 
 _OPEN: Final = frozenset({Phase.WAITING, Phase.LAUNCHING})
 

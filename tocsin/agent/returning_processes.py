@@ -1,0 +1,113 @@
+"""The processes of apps around the end of an agent and the start of the next: who has a session, and who is still to come back.
+
+Which are waited for, and how long, is decided in ``tocsin.protocol.platform.reunion``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+
+import anyio
+
+from tocsin.child_process import open_end
+from tocsin.process_session import began
+from tocsin.protocol.platform.launches import LaunchPurpose
+from tocsin.protocol.platform.reunion import PATIENCE, UNSEEN_PATIENCE, Reunion, SessionProcess
+from tocsin.protocol.text import harmless
+from tocsin.tasks import Signal, task_group
+
+logger = logging.getLogger(__name__)
+
+
+class ReturningProcesses:
+    """Knows the processes that have sessions, and those of before that have none yet.
+
+    :param expected: a process for each session that the agent before had.
+    :param purposes: for which processes are launched at all.
+    """
+
+    def __init__(
+        self, expected: Iterable[SessionProcess] = (), purposes: Iterable[LaunchPurpose] = tuple(LaunchPurpose)
+    ) -> None:
+        self.changed = Signal()
+        """Set when :attr:`processes` are others."""
+        self.over = anyio.Event()
+        """Set when none is waited for."""
+        self._reunion = Reunion(expected, purposes)
+        self._present: dict[str, SessionProcess] = {}
+        self._look_again: Callable[[], None] = lambda: None
+
+    @property
+    def processes(self) -> list[SessionProcess]:
+        """Those that the next agent would have to wait for, each as often as it has sessions."""
+        return [*self._present.values(), *self._reunion.expected]
+
+    def awaits(self, purpose: LaunchPurpose, app: str) -> bool:
+        """Tell whether a process of an app is still to come before one may be launched for that purpose."""
+        return self._reunion.awaits(purpose, app)
+
+    def met(self, session: str, app: str, pid: int) -> None:
+        """Note that a process has come with a session; ``pid`` is 0 where the system does not tell it."""
+        self._present[session] = SessionProcess(app, pid, began(pid) if pid else 0)
+        self.changed.set()
+
+    def left(self, session: str) -> None:
+        """Note that a session has ended."""
+        del self._present[session]
+        self.changed.set()
+
+    def resumed(self, purpose: LaunchPurpose, app: str, session: str) -> None:
+        """Note that a session has told all that counts for a purpose."""
+        process = self._present.get(session)
+        if process is not None:  # else it has gone, and its process may come back with another one
+            self._reunion.resumed(purpose, app, process.pid)
+            self._note()
+
+    async def run(self, look_again: Callable[[], None]) -> None:
+        """Wait for those that are to come, until all are there or have ended, or have had their time.
+
+        :param look_again: is called when one more need not be waited for.
+        """
+        self._look_again = look_again
+        async with task_group() as tasks:
+            for process in {each.pid: each for each in self._reunion.expected if each.pid}.values():
+                tasks.start_soon(self._watch, process)
+            tasks.start_soon(self._lose_patience)
+            self._note()
+            await self.over.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _watch(self, process: SessionProcess) -> None:
+        try:
+            end = open_end(process.pid)
+        except OSError:  # it has ended, or cannot be watched
+            self._give_up(process.pid)
+            return
+        try:
+            if began(process.pid) == process.began:  # else it is another of that number
+                await anyio.wait_readable(end)
+        finally:
+            os.close(end)
+        self._give_up(process.pid)
+
+    async def _lose_patience(self) -> None:
+        await anyio.sleep(UNSEEN_PATIENCE)
+        self._give_up(0)
+        await anyio.sleep(PATIENCE - UNSEEN_PATIENCE)
+        for process in set(self._reunion.expected):
+            words = "%s: process %d has not come back within %g s; it is waited for no longer"
+            logger.warning(words, harmless(process.app), process.pid, PATIENCE)
+        self._reunion.give_up()
+        self._note()
+
+    def _give_up(self, pid: int) -> None:
+        self._reunion.give_up(pid=pid)
+        self._note()
+
+    def _note(self) -> None:
+        self.changed.set()
+        if self._reunion.is_over:
+            self.over.set()
+        self._look_again()

@@ -1,0 +1,71 @@
+"""The file in which an agent notes the processes that have sessions, for the agent that comes after it.
+
+It is one line that is written over in its place: it counts in this run of the machine only, so it need not outlive a loss of power.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+import anyio
+from attrs import astuple
+
+from tocsin.agent.returning_processes import ReturningProcesses
+from tocsin.private_file import NO_LINKS, PRIVATE, read_private
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.platform.reunion import SessionProcess
+from tocsin.steady import boot
+
+NAME: Final = "sessions.json"
+
+_MOST = 2**20  # bytes; twice as many sessions as an agent has, of the longest names, are fewer
+
+logger = logging.getLogger(__name__)
+
+
+def processes_before(folder: Path) -> list[SessionProcess]:
+    """Return a process for each session that an agent had on a state folder; none where that was in another run of the machine.
+
+    :raises StateUnavailable: the file cannot be read.
+    """
+    path = folder / NAME
+    try:
+        content = read_private(path, _MOST) or b""
+    except OSError as failure:
+        raise StateUnavailable(f"{path} cannot be read: {failure.strerror or failure}; remove it") from failure
+    try:
+        found = json.loads(content.partition(b"\n")[0])
+        if found["boot"] != boot():
+            return []
+        return [SessionProcess(str(app), int(pid), int(began)) for app, pid, began in found["sessions"]]
+    except (ValueError, RecursionError, LookupError, TypeError):  # it was not written to its end
+        return []
+
+
+async def keep_processes(folder: Path, returning: ReturningProcesses) -> None:
+    """Write down which processes have sessions, or are still to come back, whenever that has changed, until cancelled."""
+    failing = False
+    while True:
+        await returning.changed.wait()
+        try:
+            await anyio.to_thread.run_sync(_write, folder / NAME, returning.processes)
+        except OSError as failure:
+            if not failing:
+                words = "%s cannot be written (%s): an agent after this one would not know which apps still run"
+                logger.warning(words, folder / NAME, failure.strerror or failure)
+            failing = True
+        else:
+            failing = False
+
+
+def _write(path: Path, processes: list[SessionProcess]) -> None:
+    line = json.dumps({"boot": boot(), "sessions": [astuple(each) for each in processes]}).encode() + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | NO_LINKS, PRIVATE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(line)
+        file.flush()
+        file.truncate()
