@@ -128,6 +128,16 @@ class TestFile:
             tasks.cancel_scope.cancel()
         assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
 
+    async def test_one_that_is_just_coming_back_has_its_sessions_once(self) -> None:
+        """The next agent does not wait for more than it has."""
+        with running() as (process, _):
+            returning = ReturningProcesses([process, process])
+            returning.met("s1", "mail", process.pid)
+            assert returning.processes == [process, process]
+            for purpose in LaunchPurpose:
+                returning.resumed(purpose, "mail", "s1")
+            assert returning.processes == [process]
+
     @pytest.mark.parametrize(
         "content",
         [b"", b"{", b"[]", b'{"boot": 1}', b'{"boot": "other", "sessions": [["mail", 1, 1]]}', b"[" * 5_000, b"\xff"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import anyio
@@ -42,7 +43,8 @@ class ReturningProcesses:
     @property
     def processes(self) -> list[SessionProcess]:
         """Those that the next agent would have to wait for, each as often as it has sessions."""
-        return [*self._present.values(), *self._reunion.expected]
+        # One that has come back is still expected until it has told all: it has its sessions once.
+        return list((Counter(self._present.values()) | Counter(self._reunion.expected)).elements())
 
     def awaits(self, purpose: LaunchPurpose, app: str) -> bool:
         """Tell whether a process of an app is still to come before one may be launched for that purpose."""
