@@ -79,6 +79,23 @@ class RegistryHarness:
         """Let a session unregister activators, and return what the supervisor is told."""
         return await self.hears(session, m.UnregisterActivators(2, int(flags), every=False), app)
 
+    async def returns(self, session: str, flags: Activators) -> list[m.Message]:
+        """Let a session of before register what it had, and say that this was all; return what the supervisor is told."""
+        register = m.RegisterActivator(
+            1,
+            packaged=True,
+            activators=int(flags),
+            clsid=CLSID,
+            conditions=(),
+            cancel_on_condition_loss=False,
+            has_handler=True,
+            command=b"",
+        )
+        for message in (register, m.Resumed()):
+            self._registry.receive(m.Stamped(session, "mail", encode(message)), b"")
+        await perform(self._registry.flush())
+        return waiting_messages(self._supervisor)
+
     def answer(self, session: str) -> m.Message:
         """Return the answer to a session's question."""
         (answer,) = waiting_messages(self.mailboxes[session])
@@ -103,6 +120,14 @@ def view(told: m.ActivatorChanged | None) -> tuple[bool, str]:
 
 class TestProcesses:
     """Process A and Process B come and go."""
+
+    async def test_that_a_session_of_before_has_told_all_is_heard_behind_what_it_has_told(self) -> None:
+        """So the supervisor knows who does the work before anything is launched for it."""
+        with registry() as r:
+            changed, resumed = await r.returns("b", CLASS)
+            assert isinstance(changed, m.ActivatorChanged)
+            assert changed.session == "b"
+            assert resumed == m.Stamped("b", "mail", encode(m.Resumed()))
 
     @pytest.mark.parametrize(("coming", "leaving"), list(product(ORDERS, ORDERS)))
     @pytest.mark.parametrize("dying", [False, True], ids=["leaves", "dies"])

@@ -9,12 +9,14 @@ import anyio
 import pytest
 import trio.testing
 
-from tests.actors.shelling import outcome, shelling, shown, toast_xml
+from tests.actors.shelling import VIRTUAL, outcome, shelling, shown, toast_xml
+from tests.helpers import next_messages
 from tests.protocol.tables import erase
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import decode
 from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.toasts.popup import Handle
 from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, MAX_WAITING, ON_SCREEN_AT_ONCE, TABLE, Effect
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
@@ -240,8 +242,27 @@ class TestClicks:
             h.tell(m.SessionEnded("s"))
             h.desktop.press(1)
             await h.kept()
-            (frame,) = await h.launcher.batch()
-            assert b"command" in frame
+            told = await next_messages(h.launcher, VIRTUAL)
+            assert told[0] == m.SessionResumed("s", LaunchPurpose.TOAST, has_ended=True)
+            assert isinstance(told[1], m.Launch)
+            assert b"command" in told[1].command
+
+    async def test_the_launcher_hears_that_a_session_of_before_has_told_all(self) -> None:
+        """Behind what follows from that: the process for a click that the session takes is called off."""
+        async with shelling() as h:
+            h.ask(m.TakeActivations(7, b"command"))
+            await h.told()
+            h.show()
+            await h.told()
+            h.ask(m.LeaveActivations())
+            h.desktop.press(1)
+            await h.kept()
+            h.ask(m.TakeActivations(8, b"command"))
+            h.ask(m.Resumed())
+            await h.kept()
+            launch, stop, resumed = await next_messages(h.launcher, VIRTUAL)
+            assert (type(launch), type(stop)) == (m.Launch, m.StopLaunch)
+            assert resumed == m.SessionResumed("s", LaunchPurpose.TOAST)
 
     async def test_one_that_crosses_an_update_is_of_what_the_user_saw(self) -> None:
         """The content may have changed on its way: the button was that of before."""

@@ -17,6 +17,7 @@ from tocsin.protocol.delivery.life_events import MAX_FOREGROUND_CRASHES
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.activation import GRACE, LAST_WORD, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.values import DropReason, Outcome
 
 STOP = m.StopLaunch("mail", 1, 1)
@@ -139,6 +140,28 @@ class TestClaims:
             (activation,) = await next_messages(launched, VIRTUAL)
             assert isinstance(activation, m.Activation)
             assert (at_work(activation), activation.request) == (1, 0)
+
+    async def test_the_launcher_hears_that_a_session_of_before_has_told_all(self, launched: Mailbox) -> None:
+        """Behind what follows from that; and of the end of any session."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.sessions.add("mail", launched)
+            h.tell_from("t", "mail", m.Holding((1,)), m.Resumed())
+            assert await h.ordered() == STOP
+            assert await h.ordered() == m.SessionResumed("t", LaunchPurpose.PUSH)
+            h.tell(m.SessionEnded("t"))
+            told = await next_messages(h.launcher, VIRTUAL)
+            assert told == [m.SessionResumed("t", LaunchPurpose.PUSH, has_ended=True)]
+
+    async def test_what_a_session_reports_of_an_earlier_attempt_comes_before_its_end(self) -> None:
+        """Its process has ended with the report: the one that is to be launched for the same payload is called off first."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell_from("t", "mail", m.Handled((1,), (0,)))
+            h.tell(m.SessionEnded("t"))
+            stop, ended = await next_messages(h.launcher, VIRTUAL)
+            assert stop == STOP
+            assert ended == m.SessionResumed("t", LaunchPurpose.PUSH, has_ended=True)
 
     async def test_another_app_cannot_hold_it(self) -> None:
         """What a session says it holds counts for payloads of its own app only, whether it says so before or meanwhile."""

@@ -18,7 +18,7 @@ from tests.agent.launching import World, command
 from tests.helpers import PATIENCE
 from tocsin.agent import returning_processes
 from tocsin.agent.returning_processes import ReturningProcesses
-from tocsin.agent.sessions_file import NAME, keep_processes, processes_before
+from tocsin.agent.sessions_file import NAME, SessionsFile, processes_before
 from tocsin.mailbox import Mailbox
 from tocsin.process_session import began
 from tocsin.protocol.errors import StateUnavailable
@@ -80,15 +80,36 @@ class TestWaiting:
             for session, pid in (("s1", process.pid), ("s2", process.pid), ("x", os.getpid())):
                 returning.met(session, "mail", pid)
             for session in ("x", "s1"):
-                returning.resumed(PUSH, "mail", session)
+                returning.resumed(PUSH, session)
             assert returning.awaits(PUSH, "mail")
-            returning.resumed(PUSH, "mail", "s2")
+            returning.resumed(PUSH, "s2")
             assert (returning.awaits(PUSH, "mail"), returning.awaits(TOAST, "mail")) == (False, True)
-            returning.resumed(TOAST, "mail", "s1")
             returning.left("s1")
-            returning.resumed(TOAST, "mail", "s1")  # it has gone
+            for (
+                each
+            ) in LaunchPurpose:  # what it told last is taken in behind its end, and it is one session all the same
+                returning.resumed(each, "s1", has_ended=True)
+                returning.resumed(each, "agent's own", has_ended=True)
             assert not returning.over.is_set()
-            returning.resumed(TOAST, "mail", "s2")
+            returning.resumed(TOAST, "s2")
+            assert returning.over.is_set()
+
+    async def test_what_a_process_told_before_its_end_is_taken_in_first(self) -> None:
+        """It reported on its work, and ended: nothing is launched for that before the report has been taken in."""
+        with running() as (process, child):
+            returning = ReturningProcesses([process])
+            returning.met("s1", "mail", process.pid)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(returning.run, lambda: None)
+                child.kill()
+                with anyio.fail_after(PATIENCE):
+                    while not returning._ended:  # noqa: ASYNC110  # another process
+                        await anyio.sleep(0.01)
+                returning.left("s1")
+                assert returning.awaits(PUSH, "mail")
+                returning.resumed(PUSH, "s1", has_ended=True)
+                assert (returning.awaits(PUSH, "mail"), returning.awaits(TOAST, "mail")) == (False, True)
+                returning.resumed(TOAST, "s1", has_ended=True)
             assert returning.over.is_set()
 
     async def test_one_that_stands_still_is_waited_for_as_long_as_it_may(
@@ -116,7 +137,7 @@ class TestFile:
         out = SessionProcess("feed \N{BELL}", 2**22 - 1, 5)
         returning = ReturningProcesses([out])
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_processes, tmp_path, returning)
+            tasks.start_soon(SessionsFile(tmp_path, returning).run)
             for number in range(20):
                 returning.met(f"s{number}", "mail", os.getpid())
             for number in range(1, 20):
@@ -135,7 +156,7 @@ class TestFile:
             returning.met("s1", "mail", process.pid)
             assert returning.processes == [process, process]
             for purpose in LaunchPurpose:
-                returning.resumed(purpose, "mail", "s1")
+                returning.resumed(purpose, "s1")
             assert returning.processes == [process]
 
     @pytest.mark.parametrize(
@@ -168,7 +189,7 @@ class TestFile:
         """The agent goes on."""
         returning = ReturningProcesses()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_processes, tmp_path / "gone", returning)
+            tasks.start_soon(SessionsFile(tmp_path / "gone", returning).run)
             for number in range(3):
                 returning.met(f"s{number}", "mail", os.getpid())
                 await anyio.wait_all_tasks_blocked()
@@ -198,7 +219,7 @@ class TestLauncher:
                 world.launcher.meet("mail/1", "mail", process.pid)
                 for each in LaunchPurpose:
                     assert not world.processes()
-                    world.launcher.mailbox.send_nowait(SessionResumed("mail/1", "mail", each))
+                    world.launcher.mailbox.send_nowait(SessionResumed("mail/1", each))
                 assert await self._detail(world, asker) == ("mail", 2, "3")
 
     async def _detail(self, world: World, asker: Mailbox) -> tuple[str, int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,8 +11,10 @@ import anyio
 import pytest
 from attrs import astuple
 
-from tests.agent.world import world
+from tests.agent.world import PATIENCE, world
 from tocsin.actors.routes import FROM_APPS
+from tocsin.agent.sessions_file import NAME
+from tocsin.process_session import began
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError, NotSupported
 from tocsin.protocol.messages.agent_versions import (
@@ -27,8 +30,10 @@ from tocsin.protocol.messages.agent_versions import (
 from tocsin.protocol.messages.codec import decode, decode_own, encode, pack, unpack
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.toast_label import LabelText
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION, NotificationType
+from tocsin.steady import boot
 from tocsin.transport.frame_stream import FrameStream
 
 M = TypeVar("M", bound=m.Message)
@@ -133,6 +138,25 @@ def test_a_message_grows_at_its_end() -> None:
         assert versions == sorted(versions)
         frame = FRAMES[1, kind.__name__]
         assert len(unpack(frame)) == len(unpack(from_version(1, frame))) - len(fields)
+
+
+@pytest.mark.parametrize("version", range(OLDEST_AGENT_VERSION, AGENT_VERSION + 1))
+async def test_an_older_app_has_told_all_with_what_it_says_first(tmp_path: Path, version: int) -> None:
+    """It does not say so itself; a process of its app may be launched then."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    line = {"boot": boot(), "sessions": [["mail", os.getpid(), began(os.getpid())]]}
+    (tmp_path / "state" / NAME).write_text(json.dumps(line), encoding="utf-8")
+    async with world(tmp_path) as w, await anyio.connect_unix(w.socket) as socket:
+        frames = FrameStream(socket, 1024 * 1024)
+        await frames.send([encode(m.SessionHello(version, "mail"))])
+        await received(frames, version, m.SessionWelcome)
+        returning = w.agent._launcher._returning
+        assert returning.awaits(LaunchPurpose.PUSH, "mail")
+        assert json.loads((tmp_path / "state" / NAME).read_bytes()) == line  # before the app is welcomed
+        await frames.send([encode(m.Subscribe("c"))] + [encode(m.Resumed())] * (version == AGENT_VERSION))
+        with anyio.fail_after(PATIENCE):
+            while returning.awaits(LaunchPurpose.PUSH, "mail"):  # noqa: ASYNC110  # the socket has no event for it
+                await anyio.sleep(0.01)
 
 
 @pytest.mark.parametrize("version", range(OLDEST_AGENT_VERSION, AGENT_VERSION + 1))

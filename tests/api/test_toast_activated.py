@@ -257,6 +257,8 @@ class TestHandler:
             await wait_all_tasks_blocked()
             told = [each.command for each in shell.heard if isinstance(each, m.TakeActivations)]
             assert told == [b"c", b"c"]
+            # Another agent hears when it has been told all.
+            assert isinstance(shell.heard[-1], m.Resumed) == isinstance(news, m.SessionRestored)
 
 
 class TestLeaving:

@@ -133,6 +133,11 @@ class Agent:
                 await anyio.sleep(0.1)
         return found
 
+    async def forget(self, app: str) -> None:
+        """Have an app removed: what it has in hand is not begun again."""
+        code, _, errors = await in_process("agent", "forget", app, "--state", str(self.state))
+        assert code == 0, errors
+
     def stop(self) -> None:
         """End it, and wait for that."""
         self.process.terminate()

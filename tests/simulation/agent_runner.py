@@ -52,6 +52,6 @@ async def _no_service(_app: str, _family: str) -> None:
     """There is no push service of the agent's own."""
 
 
-def _meet(launcher: Launcher, session: str, app: str, _pid: int) -> None:
+async def _meet(launcher: Launcher, session: str, app: str, _pid: int) -> None:
     """All processes are this one: a launch is known by its claim."""
     launcher.meet(session, app, 0)

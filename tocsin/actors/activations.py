@@ -160,9 +160,9 @@ class Activations:
         self._apps[app].leave(session)
         self._next_turns(app)
 
-    def resumed(self, app: str, session: str) -> None:
+    def resumed(self, session: str) -> None:
         """A session of before has said whether it takes clicks."""
-        self._effects.resumed(session, app)
+        self._effects.resumed(session)
 
     def session_ended(self, session: str) -> None:
         """A session is gone: the clicks that it had come back."""
@@ -170,6 +170,7 @@ class Activations:
             for click in turns.drop_session(session):
                 self._depart(click)
             self._next_turns(app)
+        self._effects.resumed(session, has_ended=True)
 
     def done(self, app: str, message: m.ActivationDone) -> None:
         """The app is through with a click, whichever time it was handed out, and whether or not its handler has failed."""

@@ -72,9 +72,9 @@ class ClickEffects:
         """Have it ended."""
         self._orders.append(m.StopLaunch(click.app, click.number, click.attempt + 1, LaunchPurpose.TOAST))
 
-    def resumed(self, session: str, app: str) -> None:
-        """Let the launcher wait no longer for a session of before."""
-        self._orders.append(m.SessionResumed(session, app, LaunchPurpose.TOAST))
+    def resumed(self, session: str, *, has_ended: bool = False) -> None:
+        """Let the launcher wait no longer for a session of before: it has told all, or has ended."""
+        self._orders.append(m.SessionResumed(session, LaunchPurpose.TOAST, has_ended))
 
     def end(self, click: Click) -> None:
         """Keep a click no more."""

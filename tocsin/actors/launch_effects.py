@@ -39,9 +39,9 @@ class LaunchEffects:
         """Have the launched process ended whose session this is."""
         self._orders.append(EndProcess(session))
 
-    def resumed(self, session: str, app: str) -> None:
-        """Let the launcher wait no longer for a session of before."""
-        self._orders.append(SessionResumed(session, app, LaunchPurpose.PUSH))
+    def resumed(self, session: str, *, has_ended: bool = False) -> None:
+        """Let the launcher wait no longer for a session of before: it has told all, or has ended."""
+        self._orders.append(SessionResumed(session, LaunchPurpose.PUSH, has_ended))
 
     def perform(self) -> None:
         """Order all of it."""

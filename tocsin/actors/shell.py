@@ -266,7 +266,7 @@ class Shell(Actor):
     @receives_from_apps(m.Resumed)
     def resumed(self, _message: m.Resumed, stamped: m.Stamped) -> None:
         """A session of before has said whether it takes clicks."""
-        self._activations.resumed(stamped.app, stamped.session)
+        self._activations.resumed(stamped.session)
 
     @receives_from_apps(m.ActivationDone)
     def activation_done(self, message: m.ActivationDone, stamped: m.Stamped) -> None:

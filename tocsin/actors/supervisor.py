@@ -153,6 +153,7 @@ class Supervisor(Actor):
                 self._background_sessions.died(tracked, is_head=tracked in heads) if blamed else Event.GIVEN_BACK,
             )
         self._sessions.forget_retired(message.session)
+        self._launches.resumed(message.session, has_ended=True)
 
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
@@ -166,7 +167,7 @@ class Supervisor(Actor):
     @receives_from_apps(m.Resumed)
     def resumed(self, _message: m.Resumed, stamped: m.Stamped) -> None:
         """A session of before has told all: what it has in hand is not launched for any more, and what else waits may be."""
-        self._launches.resumed(stamped.session, stamped.app)
+        self._launches.resumed(stamped.session)
 
     @receives_from_apps(m.Handled)
     def handled(self, message: m.Handled, stamped: m.Stamped) -> None:

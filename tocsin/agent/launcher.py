@@ -291,8 +291,8 @@ class Launcher:
             case EndProcess(session):
                 for launch in [each for each in self._launches.values() if session in each.sessions]:
                     self._happened(launch, Event.STOP)
-            case SessionResumed(session, app, purpose):
-                self._returning.resumed(purpose, app, session)
+            case SessionResumed(session, purpose, has_ended):
+                self._returning.resumed(purpose, session, has_ended=has_ended)
             case Stamped(session, app, inner) if isinstance(message := decode_own(inner), ClaimPayload):
                 self.claim(session, app, message)
             case other:

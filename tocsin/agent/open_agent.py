@@ -19,7 +19,7 @@ from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
 from tocsin.agent.returning_processes import ReturningProcesses
 from tocsin.agent.session_door import SessionDoor
-from tocsin.agent.sessions_file import keep_processes, processes_before
+from tocsin.agent.sessions_file import SessionsFile, processes_before
 from tocsin.agent.takeover import take_over
 from tocsin.agent.unifiedpush.distributor import open_distributor
 from tocsin.agent.watchdog import watch
@@ -140,7 +140,13 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         shell = platform.shell
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=shell, returning=returning)
         registrations = AppRegistrations(own, platform)
-        door = SessionDoor(platform, registrations.of, log, launcher.meet, launcher.part)
+        file = SessionsFile(folder, returning)
+
+        async def met(session: str, app: str, pid: int) -> None:
+            launcher.meet(session, app, pid)
+            await file.write()  # before the app is given anything that this agent might not live to hear of
+
+        door = SessionDoor(platform, registrations.of, log, met, launcher.part)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)
         let_no_more_in = await stack.enter_async_context(serving)
@@ -157,7 +163,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:
             tasks.start_soon(launcher.run)
-            tasks.start_soon(keep_processes, folder, returning)
+            tasks.start_soon(file.run)
             tasks.start_soon(_sweep, log)
             tasks.start_soon(WorkWatch(platform.sessions.work, launcher.launched, supervisor).run)
             try:

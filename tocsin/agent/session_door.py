@@ -54,7 +54,7 @@ OwnService = Callable[[str, str], Awaitable[m.OwnService | None]]
 class SessionDoor:
     """Serves the sockets of apps; one :meth:`serve` a socket.
 
-    :param met: hears of each session that was let in, of its app, and of the number of its process, 0 where the system does not tell.
+    :param met: hears, before the app is welcomed, of each session that was let in, of its app, and of the number of its process, 0 where the system does not tell.
     :param left: hears of its end.
     """
 
@@ -63,7 +63,7 @@ class SessionDoor:
         platform: Platform,
         own_service: OwnService,
         log: RepeatLog,
-        met: Callable[[str, str, int], None],
+        met: Callable[[str, str, int], Awaitable[None]],
         left: Callable[[str], None],
     ) -> None:
         self._platform = platform
@@ -117,7 +117,7 @@ class SessionDoor:
         try:
             with Mailbox(stamp.session, MAX_UNREAD) as mailbox:
                 self._platform.let_in(app, mailbox)  # before the welcome, which is of a session that there is
-                self._met(stamp.session, app, pid or 0)
+                await self._met(stamp.session, app, pid or 0)
                 try:
                     await self._welcome(frames, stamp, hello)
                     async with task_group() as tasks:

@@ -46,20 +46,41 @@ def processes_before(folder: Path) -> list[SessionProcess]:
         return []
 
 
-async def keep_processes(folder: Path, returning: ReturningProcesses) -> None:
-    """Write down which processes have sessions, or are still to come back, whenever that has changed, until cancelled."""
-    failing = False
-    while True:
-        await returning.changed.wait()
-        try:
-            await anyio.to_thread.run_sync(_write, folder / NAME, returning.processes)
-        except OSError as failure:
-            if not failing:
-                words = "%s cannot be written (%s): an agent after this one would not know which apps still run"
-                logger.warning(words, folder / NAME, failure.strerror or failure)
-            failing = True
-        else:
-            failing = False
+class SessionsFile:
+    """Keeps the processes that have sessions, or are still to come back.
+
+    :param folder: the state folder.
+    :param returning: knows them.
+    """
+
+    def __init__(self, folder: Path, returning: ReturningProcesses) -> None:
+        self._path = folder / NAME
+        self._returning = returning
+        self._written: list[SessionProcess] | None = None
+        self._is_failing = False
+        self._turn = anyio.Lock()
+
+    async def run(self) -> None:
+        """Write them down whenever they have changed, until cancelled."""
+        while True:
+            await self.write()
+            await self._returning.changed.wait()
+
+    async def write(self) -> None:
+        """Write them down as they are now; that it cannot be done is said once."""
+        async with self._turn:
+            processes = self._returning.processes
+            if processes == self._written:  # those that came together are written together
+                return
+            try:
+                await anyio.to_thread.run_sync(_write, self._path, processes)
+            except OSError as failure:
+                if not self._is_failing:
+                    words = "%s cannot be written (%s): an agent after this one would not know which apps still run"
+                    logger.warning(words, self._path, failure.strerror or failure)
+                self._is_failing = True
+            else:
+                self._written, self._is_failing = processes, False
 
 
 def _write(path: Path, processes: list[SessionProcess]) -> None:

@@ -33,6 +33,10 @@ from tocsin.transport.frame_stream import StreamBroken
 PARTING = 1.0
 """Seconds that the last outcomes may take to the agent when the block is left."""
 
+LAUNCHED_PARTING = 10.0
+"""The same for a process that was launched, for which no user waits: without them, another would begin its work again. An agent that
+follows another waits as long for the process."""
+
 
 @in_one_task
 @asynccontextmanager
@@ -86,13 +90,14 @@ async def connect(
 @asynccontextmanager
 async def _session(app: str, path: Path, family: str) -> AsyncIterator[tuple[Session, AgentPort]]:
     claims = claim_in(sys.argv), claim_in(sys.argv, LaunchPurpose.TOAST)
-    async with _open_port(app, path, family) as port, open_session(port, *claims) as session:
+    parting = LAUNCHED_PARTING if any(claims) else PARTING
+    async with _open_port(app, path, family, parting) as port, open_session(port, *claims) as session:
         yield session, port
 
 
 @apart
 @asynccontextmanager
-async def _open_port(app: str, path: Path, family: str) -> AsyncIterator[AgentPort]:
+async def _open_port(app: str, path: Path, family: str, parting: float) -> AsyncIterator[AgentPort]:
     """Connect to the agent; on leaving, what is to be sent is sent."""
     port = AgentPort(path, app, family)
     try:
@@ -101,7 +106,7 @@ async def _open_port(app: str, path: Path, family: str) -> AsyncIterator[AgentPo
             try:
                 yield port
             finally:
-                await port.finish(PARTING)
+                await port.finish(parting)
                 tasks.cancel_scope.cancel()
     except StreamBroken as broken:
         fault = fault_of_path(path)

@@ -60,11 +60,14 @@ class EndProcess(Message):
 @tagged(96)
 @frozen
 class SessionResumed(Message):
-    """A session of before has told all that counts for launches of this purpose; it is behind the orders that follow from that."""
+    """All has been taken in that counts for launches of this purpose and that a session of before, or one that has ended, has told.
+
+    It is behind the orders that follow from that.
+    """
 
     session: str
-    app: str
     purpose: LaunchPurpose
+    has_ended: bool = False
 
 
 @tagged(93)
