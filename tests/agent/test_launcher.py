@@ -22,6 +22,7 @@ from anyio.lowlevel import checkpoint
 from tests.agent.launching import CALL, DEAF, PYTHON, WAIT, World, command, is_child, take_leave
 from tests.helpers import PATIENCE
 from tocsin.agent import launcher
+from tocsin.agent.process_starter import MAX_SHOWN
 from tocsin.child_process import ChildProcess
 from tocsin.process_session import CAN_LOOK
 from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Fence, Launch, LaunchEnded
@@ -450,7 +451,7 @@ class TestStop:
             caller = await world.called()
             assert await caller.says() == "up"
             world.launcher.claim("s1", "mail", ClaimPayload(1, caller.claim))
-            assert world.sessions.command_of("s1") == forking.text(launcher.MAX_SHOWN)
+            assert world.sessions.command_of("s1") == forking.text(MAX_SHOWN)
             world.launcher.mailbox.send_nowait(EndProcess("s9"))
             world.launcher.mailbox.send_nowait(EndProcess("s1"))
             assert [await caller.says() for _ in range(3)] == ["term", "term", ""]

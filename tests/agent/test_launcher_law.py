@@ -16,7 +16,7 @@ from tests.agent.launching import command
 from tests.helpers import waiting_messages
 from tests.protocol.tables import erase
 from tocsin.actors.sessions import Sessions
-from tocsin.agent import launcher
+from tocsin.agent import launcher, process_starter
 from tocsin.child_process import ProcessEnd
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import Claimed, ClaimPayload, Launch, LaunchEnded, StopLaunch
@@ -80,7 +80,7 @@ async def run_sync(call: Callable[..., Played], *arguments: Any, **_: Any) -> Pl
 async def story(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let launches come to each of their ends, one at a time, and return all that was seen of it."""
     machine = Machine()
-    monkeypatch.setattr(launcher, "ChildProcess", machine)
+    monkeypatch.setattr(process_starter, "ChildProcess", machine)
     monkeypatch.setattr(launcher, "MAX_UNCLAIMED", 1)
     monkeypatch.setattr("anyio.to_thread.run_sync", run_sync)
     with Mailbox("supervisor") as supervisor:

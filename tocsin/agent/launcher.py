@@ -6,17 +6,15 @@ Whether to start one is decided by the supervisor, or by the shell, and that one
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hmac import compare_digest
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Protocol
 
 import anyio
 from anyio import EndOfStream
@@ -25,9 +23,8 @@ from attrs import Factory, define, field, frozen
 
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.sessions import Sessions
-from tocsin.agent.command_files import stamps_of
+from tocsin.agent.process_starter import MAX_SHOWN, LaunchedProcess, NotStarted, ProcessStarter, StartProcess
 from tocsin.agent.returning_processes import ReturningProcesses
-from tocsin.child_process import ChildProcess, ProcessEnd
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.hresult import HResult
@@ -66,12 +63,6 @@ logger = logging.getLogger(__name__)
 MAX_SESSIONS = 64
 """Sessions of a launched process that are remembered, the newest."""
 
-MAX_SHOWN = 200
-"""Characters of a command that a sentence shows at most."""
-
-SOCKET_VARIABLE = b"TOCSIN_SOCKET"
-"""Where a launched process finds the agent's socket."""
-
 _NOTHING = (
     "there is nothing for this claim: it was claimed before, or its process has ended, or was given up by the agent"
 )
@@ -90,38 +81,6 @@ class Launched:
     command: Command
     stamps: Mapping[bytes, FileStamp]
     """The files of its command, as they were when it was started."""
-
-
-class LaunchedProcess(Protocol):
-    """What the launcher needs of a process; ``ChildProcess`` is one."""
-
-    @property
-    def pid(self) -> int:
-        """Return its number, by which its sessions are known."""
-        ...
-
-    async def wait(self) -> None:
-        """Wait until it has ended."""
-        ...
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to it and to what it has started."""
-        ...
-
-    def reap(self) -> ProcessEnd:
-        """Take leave of it after its end, and return how it ended."""
-        ...
-
-    def release(self) -> None:
-        """Watch it no longer."""
-        ...
-
-
-Started = tuple[Mapping[bytes, FileStamp], LaunchedProcess]
-"""The files of a command as they were when it was started, and its process."""
-
-StartProcess = Callable[[Command, tuple[bytes, ...], Mapping[bytes, bytes]], Awaitable[Started]]
-"""Starts a process of a command with these words and this environment; it raises OSError where that cannot be."""
 
 
 @define(eq=False)
@@ -185,18 +144,15 @@ class Launcher:
             self._askers[LaunchPurpose.TOAST] = shell
         self._sessions = sessions
         self._returning = ReturningProcesses() if returning is None else returning
-        self._socket = os.fsencode(socket)
         self._dead_letters = BadFrames() if dead_letters is None else dead_letters
         self._new_claim = new_claim
-        self._start_process = start or self._start_in_thread
         self._grace = grace
         self._launches: dict[_Key, _Launched] = {}
         self._waiting = {purpose: deque[_Launched]() for purpose in self._askers}  # a click waits for no payload
         self._unclaimed: set[_Launched] = set()
         self._early: dict[int, list[str]] = {}
         """Sessions that were met while processes were being started, by the leader of the session of their process."""
-        places = MAX_UNCLAIMED * len(self._askers)
-        self._threads = anyio.CapacityLimiter(places)  # a file system that hangs takes no other's threads
+        self._starter = ProcessStarter(socket, MAX_UNCLAIMED * len(self._askers), start)
         self._tasks: TaskGroup
         self._perform: dict[Effect, Callable[[_Launched], None]] = {
             Effect.START: self._start,
@@ -345,12 +301,11 @@ class Launcher:
 
     async def _run_start(self, launch: _Launched) -> None:
         command = launch.command
-        words = (*command.words, CLAIM_ARGUMENTS[launch.order.purpose].encode() + launch.claim)
-        environment = dict(_parted(entry) for entry in command.environment) | {SOCKET_VARIABLE: self._socket}
+        claim = CLAIM_ARGUMENTS[launch.order.purpose].encode() + launch.claim
         try:
-            launch.stamps, launch.process = await self._start_process(command, words, environment)
-        except (OSError, RuntimeError) as failure:  # no thread, the latter
-            launch.detail = f"could not be started: {_reason(failure, command)}"
+            launch.stamps, launch.process = await self._starter.start(command, claim)
+        except NotStarted as failure:
+            launch.detail = f"could not be started: {failure}"
             self._happened(launch, Event.FAILED)
         else:
             leader = _process_of(launch).pid
@@ -359,11 +314,6 @@ class Launcher:
                 self._attach(launch, session)
         if not any(each.phase in STARTING for each in self._launches.values()):
             self._early.clear()
-
-    async def _start_in_thread(
-        self, command: Command, words: tuple[bytes, ...], environment: Mapping[bytes, bytes]
-    ) -> Started:
-        return await anyio.to_thread.run_sync(_begin, command, words, environment, limiter=self._threads)
 
     def _watch(self, launch: _Launched) -> None:
         self._tasks.start_soon(self._run_watch, launch, name="launched process")
@@ -402,33 +352,7 @@ class Launcher:
         launch.process, launch.was_killed = None, end.was_killed
 
 
-def _begin(command: Command, words: tuple[bytes, ...], environment: Mapping[bytes, bytes]) -> Started:
-    """Start the process of a command; return its files as they were then, too.
-
-    :raises OSError: it cannot be started.
-    """
-    return stamps_of(command), ChildProcess.start(words, command.folder, environment)
-
-
 def _process_of(launch: _Launched) -> LaunchedProcess:
     if launch.process is None:
         raise RuntimeError("a launch without a process is in a phase that has one")
     return launch.process
-
-
-def _parted(entry: bytes) -> tuple[bytes, bytes]:
-    """Take a variable apart."""
-    name, _, value = entry.partition(b"=")
-    return name, value
-
-
-def _reason(failure: OSError | RuntimeError, command: Command) -> str:
-    """Say why a process could not be started."""
-    if not isinstance(failure, OSError) or failure.errno is None:
-        return str(failure) or type(failure).__name__
-    words = os.strerror(failure.errno)
-    if failure.filename == command.folder:
-        return f"its working folder '{harmless(os.fsdecode(command.folder), MAX_SHOWN)}': {words}"
-    if failure.errno == errno.ENOENT and Path(os.fsdecode(command.words[0])).exists():
-        return f"the interpreter that its first line names: {words}"
-    return words

@@ -141,12 +141,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=shell, returning=returning)
         registrations = AppRegistrations(own, platform)
         file = SessionsFile(folder, returning)
-
-        async def met(session: str, app: str, pid: int) -> None:
-            launcher.meet(session, app, pid)
-            await file.write()  # before the app is given anything that this agent might not live to hear of
-
-        door = SessionDoor(platform, registrations.of, log, met, launcher.part)
+        door = SessionDoor(platform, registrations.of, log, partial(_meet, launcher, file), launcher.part)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)
         let_no_more_in = await stack.enter_async_context(serving)
@@ -171,6 +166,12 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
             finally:
                 close()
             tasks.cancel_scope.cancel()
+
+
+async def _meet(launcher: Launcher, file: SessionsFile, session: str, app: str, pid: int) -> None:
+    """Note who has come, for the next agent too: before an app is given what this one may not live to hear of."""
+    launcher.meet(session, app, pid)
+    await file.write()
 
 
 async def _prepare(socket: Path) -> None:

@@ -54,7 +54,8 @@ OwnService = Callable[[str, str], Awaitable[m.OwnService | None]]
 class SessionDoor:
     """Serves the sockets of apps; one :meth:`serve` a socket.
 
-    :param met: hears, before the app is welcomed, of each session that was let in, of its app, and of the number of its process, 0 where the system does not tell.
+    :param met: hears, before the app is welcomed, of each session that was let in, of its app, and of the number of its process; 0
+        where the system does not tell.
     :param left: hears of its end.
     """
 
@@ -117,8 +118,8 @@ class SessionDoor:
         try:
             with Mailbox(stamp.session, MAX_UNREAD) as mailbox:
                 self._platform.let_in(app, mailbox)  # before the welcome, which is of a session that there is
-                await self._met(stamp.session, app, pid or 0)
                 try:
+                    await self._met(stamp.session, app, pid or 0)
                     await self._welcome(frames, stamp, hello)
                     async with task_group() as tasks:
                         tasks.start_soon(self._write, frames, mailbox, hello.version, tasks.cancel_scope)
