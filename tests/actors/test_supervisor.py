@@ -250,6 +250,12 @@ async def _seen() -> tuple[list[object], list[object], list[object], int]:
             harness.tell(activator(session="", command=b"command"), delivery(4))
             harness.tell(m.OutcomeRow(4, Outcome.NOT_HANDLED, "", 1))
             await anyio.sleep(300)
+            # A handler takes one for which a process is being started.
+            harness.tell(delivery(7), m.OutcomeRow(7, Outcome.NOT_HANDLED, "", 1))
+            await anyio.sleep(0.1)
+            harness.tell(activator())
+            await anyio.sleep(300)
+            harness.tell(activator(session="", command=b"command"))
             # The session is that of a launched process, and outlives the grace of its work.
             harness.tell(delivery(5))
             await anyio.sleep(0.1)

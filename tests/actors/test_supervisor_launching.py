@@ -388,6 +388,7 @@ class TestMeanwhile:
             activation = await h.down()
             assert isinstance(activation, m.Activation)
             assert (at_work(activation), activation.request) == (1, 0)
+            assert await h.ordered() == m.CallOffLaunch("mail", 1, 1)
             h.sessions.add("mail", launched)
             h.tell(CLAIM)
             await refused(launched)

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.agent.launching import World, command
+from tests.agent.launching import PYTHON, WAIT, World, command
 from tests.helpers import PATIENCE
 from tocsin.agent import returning_processes
 from tocsin.agent.returning_processes import ReturningProcesses
@@ -22,7 +22,7 @@ from tocsin.agent.sessions_file import NAME, SessionsFile, processes_before
 from tocsin.mailbox import Mailbox
 from tocsin.process_session import began
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.messages import SessionResumed
+from tocsin.protocol.messages import CallOffLaunch, SessionResumed
 from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.platform.reunion import SessionProcess
 
@@ -203,6 +203,24 @@ class TestFile:
 
 class TestLauncher:
     """What is ordered meanwhile."""
+
+    async def test_what_a_process_that_is_back_has_taken_is_launched_for_no_more(self, tmp_path: Path) -> None:
+        """It had nothing in hand, and a handler. A process that has been started goes on: it may be its own handler."""
+        with running() as (process, _):
+            world = World(tmp_path, returning=ReturningProcesses([process]))
+            world.launch(command(b"/bin/sh", b"-c", b"exit 3"))
+            world.launch(command(*PYTHON, WAIT), app="chat")
+            async with world.running():
+                caller = await world.called()
+                world.launcher.meet("mail/1", "mail", process.pid)
+                for app in ("mail", "chat"):
+                    world.launcher.mailbox.send_nowait(CallOffLaunch(app, 1, 1))
+                world.launcher.mailbox.send_nowait(SessionResumed("mail/1", PUSH))
+                world.launcher.mailbox.send_nowait(SessionResumed("mail/1", TOAST))
+                with anyio.fail_after(PATIENCE):
+                    await world.launcher._returning.over.wait()
+                assert world.processes() == [caller.pid]
+                await caller.hang_up()
 
     @pytest.mark.parametrize("purpose", LaunchPurpose)
     async def test_an_order_waits_until_its_app_is_back(self, tmp_path: Path, purpose: LaunchPurpose) -> None:

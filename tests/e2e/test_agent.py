@@ -223,6 +223,23 @@ class TestDeath:
         finally:
             agent.stop()
 
+    async def test_an_app_that_is_back_is_not_started_again(self, tmp_path: Path) -> None:
+        """It had nothing in hand: what waits for it is its handler's, and no second process is started for that."""
+        agent = start_agent(tmp_path)
+        try:
+            async with agent.app("idle", "--stays", "30") as idle:
+                idle.send_signal(signal.SIGSTOP)
+                agent.die()
+                agent = start_agent(tmp_path)
+                await agent.push("idle", b"1")
+                idle.send_signal(signal.SIGCONT)
+                (done,) = await agent.journal("idle").wait_for("done")
+                assert done["pid"] == idle.pid
+                await anyio.sleep(1)  # another process would have said that it was started
+                assert len(agent.journal("idle").events("started")) == 1
+        finally:
+            agent.stop()
+
     async def test_a_launched_process_brings_its_report_to_the_next_agent(self, tmp_path: Path) -> None:
         """Also where that comes a while after its work is done: it is not begun again."""
         agent = start_agent(tmp_path)

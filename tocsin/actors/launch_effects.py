@@ -5,7 +5,7 @@ from __future__ import annotations
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.delivery.payload_life import Tracked
-from tocsin.protocol.messages import EndProcess, Launch, SessionResumed, StopLaunch
+from tocsin.protocol.messages import CallOffLaunch, EndProcess, Launch, SessionResumed, StopLaunch
 from tocsin.protocol.platform.launches import LaunchPurpose
 
 
@@ -19,7 +19,7 @@ class LaunchEffects:
     def __init__(self, launcher: Mailbox | None, watch: PayloadWatch | None = None) -> None:
         self._launcher = launcher
         self._watch = watch
-        self._orders: list[Launch | StopLaunch | EndProcess | SessionResumed] = []
+        self._orders: list[Launch | CallOffLaunch | StopLaunch | EndProcess | SessionResumed] = []
 
     def usable(self, command: bytes) -> bytes:
         """Return a command, or an empty one where this platform starts no processes."""
@@ -34,6 +34,10 @@ class LaunchEffects:
     def stop(self, tracked: Tracked) -> None:
         """Have the process ended that was started for a payload, or is to be."""
         self._orders.append(StopLaunch(tracked.app, tracked.sequence, tracked.attempt))
+
+    def call_off(self, tracked: Tracked) -> None:
+        """Have no process started for a payload, unless one has been."""
+        self._orders.append(CallOffLaunch(tracked.app, tracked.sequence, tracked.attempt))
 
     def end(self, session: str) -> None:
         """Have the launched process ended whose session this is."""

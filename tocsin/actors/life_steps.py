@@ -58,6 +58,7 @@ class LifeSteps:
             Effect.SHOW: self._show,
             Effect.LAUNCH: self._launch,
             Effect.STOP_LAUNCH: self.launches.stop,
+            Effect.CALL_OFF_LAUNCH: self.launches.call_off,
             Effect.ACTIVATE: self._activate,
             Effect.START_BUDGET: lambda tracked: self._background_budgets.start(tracked, self._clock.monotonic()),
             Effect.TELL_CANCEL: self._tell_cancel,
@@ -92,10 +93,10 @@ class LifeSteps:
         """Tell whether a payload is certainly past its time."""
         return tracked.expires is not None and self._at_service.judge(tracked.expires) is Verdict.PAST
 
-    def give_to(self, tracked: Tracked, session: str, request: int = 0) -> None:
+    def give_to(self, tracked: Tracked, session: str, request: int = 0, event: Event = Event.TURN) -> None:
         """Let a session begin with background work; ``request`` is the claim that it answers, 0 for none."""
         tracked.session, tracked.request = session, request
-        self.step(tracked, Event.TURN)
+        self.step(tracked, event)
 
     # Time
 

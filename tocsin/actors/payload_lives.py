@@ -96,7 +96,7 @@ class PayloadLives:
         if self._steps.has_expired(tracked):
             self._steps.step(tracked, Event.EXPIRED)
             return False
-        self._steps.give_to(tracked, session, request)
+        self._steps.give_to(tracked, session, request, Event.TURN if request else Event.TAKEN)
         return True
 
     def miss(self, missed: Missed) -> None:

@@ -30,6 +30,7 @@ from tocsin.protocol.errors import FrameError
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
+    CallOffLaunch,
     Claimed,
     ClaimPayload,
     EndProcess,
@@ -244,6 +245,10 @@ class Launcher:
                 launch = self._launches.get((purpose, app, sequence, attempt))
                 if launch is not None:  # else its end and this have crossed
                     self._happened(launch, Event.STOP)
+            case CallOffLaunch(app, sequence, attempt):
+                launch = self._launches.get((LaunchPurpose.PUSH, app, sequence, attempt))
+                if launch is not None and (launch.phase, Event.CALL_OFF) in TABLE:
+                    self._happened(launch, Event.CALL_OFF)
             case EndProcess(session):
                 for launch in [each for each in self._launches.values() if session in each.sessions]:
                     self._happened(launch, Event.STOP)

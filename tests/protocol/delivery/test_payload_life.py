@@ -116,6 +116,10 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.HANDLED), Phase.HANDLED),
     "given back at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "launched, then done": ((*LAUNCHED, Event.TURN, Event.COMPLETED), Phase.COMPLETED),
+    "taken by a handler while a process was being started": (
+        (*LAUNCHED, Event.TAKEN, Event.COMPLETED),
+        Phase.COMPLETED,
+    ),
     "still at work since before the agent was away": ((*LAUNCHED, Event.HELD, Event.COMPLETED), Phase.COMPLETED),
     "could not be launched": ((*LAUNCHED, Event.LAUNCH_FAILED), Phase.DEAD),
     "launched, and never asked for": ((*LAUNCHED, Event.LAUNCH_TIMED_OUT), Phase.DEAD),

@@ -53,7 +53,17 @@ TAGS = {
     **dict(enumerate(["StopWork", "ForgetApp", "ReportUsage", "AskUsage", "UsageFound"], 85)),
     **dict(
         enumerate(
-            ["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed", "EndProcess", "SessionResumed"], 90
+            [
+                "Launch",
+                "LaunchEnded",
+                "StopLaunch",
+                "ClaimPayload",
+                "Claimed",
+                "EndProcess",
+                "SessionResumed",
+                "CallOffLaunch",
+            ],
+            90,
         )
     ),
     **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),

@@ -32,6 +32,10 @@ class TestTable(Law):
         """Also twice."""
         assert {phase for phase, event in TABLE if event is Event.STOP} == set(Phase) - {Phase.ENDED}
 
+    def test_a_launch_is_called_off_before_it_has_begun_only(self) -> None:
+        """The handler that has taken the payload may be that of its own process."""
+        assert {phase for phase, event in TABLE if event is Event.CALL_OFF} == {Phase.WAITING}
+
 
 class Launches(AnyEvent):
     """One launch after the other, whatever happens to them."""

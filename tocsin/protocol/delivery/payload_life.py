@@ -74,6 +74,9 @@ class Event(Label):
     """Its turn has come, its conditions hold, and a session takes it."""
     LAUNCH = auto()
     """Its turn has come and its conditions hold, and no session is there: a process can be started."""
+    TAKEN = auto()
+    """A handler takes it while a process is being started for it, be it in that process or in another: one that has not been started
+    yet need not be."""
     HELD = auto()
     """A session is at work on it since before the agent was away: the process that was to be started is not needed."""
     LAUNCH_FAILED = auto()
@@ -102,6 +105,8 @@ class Effect(Label):
     """Give it to the shell."""
     LAUNCH = auto()
     STOP_LAUNCH = auto()
+    CALL_OFF_LAUNCH = auto()
+    """Have no process started for it, unless one has been."""
     ACTIVATE = auto()
     START_BUDGET = auto()
     TELL_CANCEL = auto()
@@ -136,6 +141,10 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.QUEUED, Event.OVERFLOW): (Phase.DEAD, _SETTLE),
     (Phase.QUEUED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.LAUNCHING, Event.TURN): (Phase.ACTIVATED, (Effect.ACTIVATE, Effect.START_BUDGET)),
+    (Phase.LAUNCHING, Event.TAKEN): (
+        Phase.ACTIVATED,
+        (Effect.CALL_OFF_LAUNCH, Effect.ACTIVATE, Effect.START_BUDGET),
+    ),
     (Phase.LAUNCHING, Event.HELD): (
         Phase.ACTIVATED,
         (Effect.STOP_LAUNCH, Effect.ACTIVATE, Effect.START_BUDGET),

@@ -83,6 +83,7 @@ from tocsin.protocol.messages.host_state import (
 )
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce, SessionEnded, Stamped
 from tocsin.protocol.messages.launching import (
+    CallOffLaunch,
     Claimed,
     ClaimPayload,
     EndProcess,
@@ -148,6 +149,7 @@ __all__ = [
     "Arrivals",
     "AskTiles",
     "AskUsage",
+    "CallOffLaunch",
     "CancelCreateChannel",
     "CancelDelivery",
     "CancelWork",

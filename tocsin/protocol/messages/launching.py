@@ -49,6 +49,16 @@ class StopLaunch(Message):
     purpose: LaunchPurpose = LaunchPurpose.PUSH
 
 
+@tagged(97)
+@frozen
+class CallOffLaunch(Message):
+    """Start no process for a payload that a handler has taken, unless it has been started: it may be the one whose handler that is."""
+
+    app: str
+    sequence: int
+    attempt: int
+
+
 @tagged(95)
 @frozen
 class EndProcess(Message):

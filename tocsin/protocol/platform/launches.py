@@ -60,6 +60,8 @@ class Event(Label):
     CLAIM = auto()
     CONNECTED = auto()
     """The process has a session: it may take its payload by a claim, or by a handler."""
+    CALL_OFF = auto()
+    """A handler has taken the payload: only a process that has not been started is not needed."""
     STOP = auto()
     GRACE_OVER = auto()
     PROCESS_ENDED = auto()
@@ -93,6 +95,7 @@ STOPPING = frozenset({Phase.CALLED_OFF, Phase.STOPPING, Phase.LINGERING, Phase.K
 _ENDED = (Effect.REAP, Effect.FREE_PLACE)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.WAITING, Event.TURN): (Phase.STARTING, (Effect.START,)),
+    (Phase.WAITING, Event.CALL_OFF): (Phase.ENDED, ()),
     (Phase.WAITING, Event.STOP): (Phase.ENDED, ()),
     (Phase.STARTING, Event.STARTED): (Phase.STARTED, (Effect.WATCH,)),
     (Phase.STARTING, Event.FAILED): (Phase.ENDED, (Effect.FREE_PLACE, Effect.REPORT)),
