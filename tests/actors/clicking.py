@@ -83,8 +83,6 @@ class Clicking:
         self.sessions = Sessions()
         self.mailboxes: dict[str, Mailbox] = {}
         self.launcher = Mailbox("launcher")
-        self.ended: list[str] = []
-        """The sessions of whose end the launcher has heard."""
         self.activations = Activations(
             WallClock(),
             self.kept,
@@ -155,11 +153,7 @@ class Clicking:
         for name, mailbox in self.mailboxes.items():
             for message in waiting_messages(mailbox):
                 self.journal.append(f"{name}: {_words(message)}")
-        told = waiting_messages(self.launcher)
-        self.ended += [each.session for each in told if isinstance(each, m.SessionResumed) and each.has_ended]
-        self.journal += [
-            _words(each) for each in told if not (isinstance(each, m.SessionResumed) and each.session in self.ended)
-        ]
+        self.journal += map(_words, waiting_messages(self.launcher))
 
     def seen(self) -> list[str]:
         """Return what was seen since the last look."""

@@ -15,6 +15,7 @@ from tests.helpers import next_messages
 from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.desktop_calls import DesktopCalls
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.shell import Shell
@@ -23,6 +24,7 @@ from tocsin.persistence.memory_shell_store import MemoryShellStore
 from tocsin.persistence.shell_store import ShellState
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.toasts.popup import DEFAULT_KEY, Handle, Popup
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 from tocsin.shell.desktop import (
@@ -137,13 +139,19 @@ class Shelling:
     """A shell with what is around it; its session is ``s`` of the app ``mail``."""
 
     def __init__(
-        self, store: MemoryShellStore | None = None, desktop: PlayedDesktop | None = None, boot: str = "b1"
+        self,
+        store: MemoryShellStore | None = None,
+        desktop: PlayedDesktop | None = None,
+        boot: str = "b1",
+        returning: ReturningProcesses | None = None,
     ) -> None:
+        self.returning = returning or ReturningProcesses()
+        self.returning.on_return = self._tell_returned
         self.store = MemoryShellStore() if store is None else store
         self.desktop = PlayedDesktop() if desktop is None else desktop
         self.mailbox, self.supervisor = Mailbox("shell"), Mailbox("supervisor")
         self.session, self.launcher = Mailbox("s", 20_000), Mailbox("launcher")
-        self.sessions = Sessions()
+        self.sessions = Sessions(None, self.returning)
         self.sessions.add("mail", self.session)
         clock = WallClock()
         kernel = Kernel(clock)
@@ -166,6 +174,20 @@ class Shelling:
         )
         self._number = 0
         self._told: list[m.Message] = []
+
+    def _tell_returned(self, purpose: LaunchPurpose, app: str) -> None:
+        if purpose is LaunchPurpose.TOAST:
+            self.tell(m.AppReturned(app))
+
+    async def clicked(self) -> None:
+        """Let a toast be clicked whose app has left a command, and has no session that takes clicks."""
+        self.ask(m.TakeActivations(7, b"command"))
+        await self.told()
+        self.show()
+        await self.told()
+        self.ask(m.LeaveActivations())
+        self.desktop.press(1)
+        await self.kept()
 
     def tell(self, *messages: m.Message) -> None:
         """Tell the shell what is not of an app."""
@@ -220,10 +242,13 @@ async def outcome(h: Shelling) -> tuple[int, Outcome, DropReason | None]:
 
 @asynccontextmanager
 async def shelling(
-    store: MemoryShellStore | None = None, desktop: PlayedDesktop | None = None, boot: str = "b1"
+    store: MemoryShellStore | None = None,
+    desktop: PlayedDesktop | None = None,
+    boot: str = "b1",
+    returning: ReturningProcesses | None = None,
 ) -> AsyncIterator[Shelling]:
     """Run a shell; where it is left it ends at once, as if it were killed."""
-    harness = Shelling(store, desktop, boot)
+    harness = Shelling(store, desktop, boot, returning)
     with harness.mailbox, harness.supervisor, harness.session, harness.launcher:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(harness.calls.run)

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import anyio
 from attrs import evolve
 
-from tests.helpers import next_messages, waiting_messages
+from tests.helpers import next_messages
 from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.clock import LoopClock, ServiceClock
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.routes import FROM_APPS
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
@@ -20,6 +21,7 @@ from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import decode, encode
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 VIRTUAL = 10_000.0
@@ -61,18 +63,18 @@ def at_work(message: m.Message) -> int:
     return m.PayloadRow._make(deliveries.rows[0]).sequence
 
 
-def _is_order(message: m.Message) -> bool:
-    return not (isinstance(message, m.SessionResumed) and message.has_ended)
-
-
 class Harness:
     """A supervisor between the router and one session, ``s``."""
 
-    def __init__(self, *, launches: bool = True, shows: bool = False) -> None:
+    def __init__(
+        self, *, launches: bool = True, shows: bool = False, returning: ReturningProcesses | None = None
+    ) -> None:
         self.mailbox, self.router, self.session = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("s", 20_000)
         self.launcher = Mailbox("launcher")
         self.shell = Mailbox("shell")
-        self.sessions = Sessions()
+        self.returning = returning or ReturningProcesses()
+        self.returning.on_return = self._tell_returned
+        self.sessions = Sessions(None, self.returning)
         self.sessions.add("mail", self.session)
         kernel = Kernel(LoopClock(seed=1))
         self.at_service = at_service = ServiceClock(kernel.clock)
@@ -92,6 +94,10 @@ class Harness:
         self._up: list[m.Message | m.SettlementRow] = []
         self._down: list[m.Message] = []
         self._orders: list[m.Message] = []
+
+    def _tell_returned(self, purpose: LaunchPurpose, app: str) -> None:
+        if purpose is LaunchPurpose.PUSH:
+            self.mailbox.send_urgent(m.AppReturned(app))
 
     def tell(self, *messages: m.Message | m.OutcomeRow) -> None:
         """Tell the supervisor; each outcome by itself."""
@@ -117,9 +123,9 @@ class Harness:
         return self._down.pop(0)
 
     async def ordered(self) -> m.Message:
-        """Wait for what the launcher is to do next; that sessions have ended is no order."""
+        """Wait for what the launcher is to do next."""
         while not self._orders:
-            self._orders += filter(_is_order, await next_messages(self.launcher, VIRTUAL))
+            self._orders += await next_messages(self.launcher, VIRTUAL)
         return self._orders.pop(0)
 
     async def launch_first(self) -> None:
@@ -142,9 +148,8 @@ class Harness:
     async def stay_silent(self, *mailboxes: Mailbox) -> None:
         """Wait until all is done that was told, and see that nothing has come to the launcher or these mailboxes."""
         await anyio.sleep(1)
-        self._orders += filter(_is_order, waiting_messages(self.launcher))
         assert not self._orders
-        assert [mailbox.name for mailbox in mailboxes if mailbox.depth] == []
+        assert [mailbox.name for mailbox in (self.launcher, *mailboxes) if mailbox.depth] == []
 
     async def begin_background(self, sequence: int = 1, activation: m.ActivatorChanged | None = None) -> None:
         """Bring a payload to where its background work runs."""
@@ -164,9 +169,15 @@ class Harness:
 
 
 @asynccontextmanager
-async def running(*, subscriber: bool = True, launches: bool = True, shows: bool = False) -> AsyncIterator[Harness]:
+async def running(
+    *,
+    subscriber: bool = True,
+    launches: bool = True,
+    shows: bool = False,
+    returning: ReturningProcesses | None = None,
+) -> AsyncIterator[Harness]:
     """Run a supervisor whose router has begun with it; with a subscriber, the session takes the payloads of two channels."""
-    harness = Harness(launches=launches, shows=shows)
+    harness = Harness(launches=launches, shows=shows, returning=returning)
     with harness.mailbox, harness.router, harness.session:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(harness.runner.run)

@@ -9,14 +9,15 @@ import anyio
 import pytest
 import trio.testing
 
-from tests.actors.shelling import VIRTUAL, outcome, shelling, shown, toast_xml
-from tests.helpers import next_messages
+from tests.actors.shelling import outcome, shelling, shown, toast_xml
 from tests.protocol.tables import erase
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import decode
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.platform.launches import LaunchPurpose
+from tocsin.protocol.platform.reunion import SessionProcess
 from tocsin.protocol.toasts.popup import Handle
 from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, MAX_WAITING, ON_SCREEN_AT_ONCE, TABLE, Effect
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
@@ -242,27 +243,38 @@ class TestClicks:
             h.tell(m.SessionEnded("s"))
             h.desktop.press(1)
             await h.kept()
-            told = await next_messages(h.launcher, VIRTUAL)
-            assert told[0] == m.SessionResumed("s", LaunchPurpose.TOAST, has_ended=True)
-            assert isinstance(told[1], m.Launch)
-            assert b"command" in told[1].command
+            (frame,) = await h.launcher.batch()
+            assert b"command" in frame
 
-    async def test_the_launcher_hears_that_a_session_of_before_has_told_all(self) -> None:
-        """Behind what follows from that: the process for a click that the session takes is called off."""
-        async with shelling() as h:
-            h.ask(m.TakeActivations(7, b"command"))
-            await h.told()
-            h.show()
-            await h.told()
-            h.ask(m.LeaveActivations())
-            h.desktop.press(1)
-            await h.kept()
+    async def test_no_process_is_launched_while_one_of_before_is_to_come(self) -> None:
+        """It may take the click that waits; and it has taken it before it counts as back."""
+        async with shelling(returning=ReturningProcesses([SessionProcess("mail", 7)])) as h:
+            await h.clicked()
+            h.returning.met("s", "mail", 7)
             h.ask(m.TakeActivations(8, b"command"))
             h.ask(m.Resumed())
+            assert await h.told() == m.Done(8)
+            assert isinstance(await h.told(), m.ToastActivated)
             await h.kept()
-            launch, stop, resumed = await next_messages(h.launcher, VIRTUAL)
-            assert (type(launch), type(stop)) == (m.Launch, m.StopLaunch)
-            assert resumed == m.SessionResumed("s", LaunchPurpose.TOAST)
+            assert not h.returning.awaits(LaunchPurpose.TOAST, "mail")
+            assert h.launcher.depth == 0
+
+    async def test_where_none_is_to_come_any_more_a_process_is_launched(self) -> None:
+        """The one of before has ended, without a session, or with one that took no click."""
+        for has_session in (False, True):
+            async with shelling(returning=ReturningProcesses([SessionProcess("mail", 7)])) as h:
+                await h.clicked()
+                if has_session:
+                    h.returning.met("s", "mail", 7)
+                    h.returning.left("s")
+                    h.returning._ended.add(7)
+                    h.sessions.remove("s")
+                    h.tell(m.SessionEnded("s"))
+                else:
+                    h.returning._reunion.give_up(pid=7)
+                    h.returning._note()
+                (frame,) = await h.launcher.batch()
+                assert b"command" in frame
 
     async def test_one_that_crosses_an_update_is_of_what_the_user_saw(self) -> None:
         """The content may have changed on its way: the button was that of before."""

@@ -11,16 +11,20 @@ import trio.testing
 
 from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, delivery, running
 from tests.helpers import next_messages
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.life_events import MAX_FOREGROUND_CRASHES
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.activation import GRACE, LAST_WORD, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState
-from tocsin.protocol.platform.launches import LaunchPurpose
+from tocsin.protocol.platform.reunion import SessionProcess
 from tocsin.protocol.values import DropReason, Outcome
 
 STOP = m.StopLaunch("mail", 1, 1)
+BEFORE = SessionProcess("mail", 7)
+"""A process of before; there is no such process."""
+
 CLAIM = m.Claimed("t", "mail", 7, 1, 1)
 
 
@@ -141,27 +145,33 @@ class TestClaims:
             assert isinstance(activation, m.Activation)
             assert (at_work(activation), activation.request) == (1, 0)
 
-    async def test_the_launcher_hears_that_a_session_of_before_has_told_all(self, launched: Mailbox) -> None:
-        """Behind what follows from that; and of the end of any session."""
-        async with running(subscriber=False) as h:
-            await h.launch_first()
+    async def test_nothing_begins_while_a_process_of_before_is_to_come(self, launched: Mailbox) -> None:
+        """The router keeps what comes; what was handed on already waits, and is the holder's when that has told all."""
+        async with running(subscriber=False, returning=ReturningProcesses([BEFORE])) as h:
+            h.tell(activator(session="", command=b"c"), delivery(1))
+            assert await h.up() == m.AppReady("mail", ready=False)
+            assert await h.up() == m.Parked(1, "c1")
+            await h.stay_silent(h.session, launched, h.router)
             h.sessions.add("mail", launched)
+            h.returning.met("t", "mail", BEFORE.pid)
             h.tell_from("t", "mail", m.Holding((1,)), m.Resumed())
-            assert await h.ordered() == STOP
-            assert await h.ordered() == m.SessionResumed("t", LaunchPurpose.PUSH)
-            h.tell(m.SessionEnded("t"))
-            told = await next_messages(h.launcher, VIRTUAL)
-            assert told == [m.SessionResumed("t", LaunchPurpose.PUSH, has_ended=True)]
+            assert await h.up() == m.AppReady("mail", ready=True)
+            (activation,) = await next_messages(launched, VIRTUAL)
+            assert at_work(activation) == 1
+            await h.stay_silent(h.session)
 
-    async def test_what_a_session_reports_of_an_earlier_attempt_comes_before_its_end(self) -> None:
-        """Its process has ended with the report: the one that is to be launched for the same payload is called off first."""
-        async with running(subscriber=False) as h:
-            await h.launch_first()
+    async def test_what_a_process_reports_before_its_end_is_launched_for_no_more(self, launched: Mailbox) -> None:
+        """It had done its work while no agent was there; what else waits is launched for then."""
+        async with running(subscriber=False, returning=ReturningProcesses([BEFORE])) as h:
+            h.tell(activator(session="", command=b"c"), delivery(1), delivery(2))
+            h.sessions.add("mail", launched)
+            h.returning.met("t", "mail", BEFORE.pid)
+            h.returning._ended.add(BEFORE.pid)
             h.tell_from("t", "mail", m.Handled((1,), (0,)))
+            h.returning.left("t")
             h.tell(m.SessionEnded("t"))
-            stop, ended = await next_messages(h.launcher, VIRTUAL)
-            assert stop == STOP
-            assert ended == m.SessionResumed("t", LaunchPurpose.PUSH, has_ended=True)
+            assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
     async def test_another_app_cannot_hold_it(self) -> None:
         """What a session says it holds counts for payloads of its own app only, whether it says so before or meanwhile."""

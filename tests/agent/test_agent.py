@@ -240,6 +240,25 @@ class TestReunion:
                 process.stdin.close()
                 await until(launched["mail"].exists)
 
+    async def test_what_comes_before_an_app_is_back_is_for_its_foreground(self, tmp_path: Path) -> None:
+        """It was open all the time: no process is started for it, nor is its background given what waits."""
+        launched = tmp_path / "launched"
+        command = ["/bin/sh", "-c", 'touch "$0"', str(launched)]
+        async with world(tmp_path) as w, w.connect("mail", command) as manager:
+            await manager.register_activator(BACKGROUND)
+            await w.channel(manager)
+        with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as process, Inbox() as inbox:  # noqa: ASYNC220  # it starts at once
+            line = {"boot": boot(), "sessions": [["mail", process.pid, began(process.pid)]]}
+            (tmp_path / "state" / NAME).write_text(json.dumps(line), encoding="utf-8")
+            async with world(tmp_path) as w, w.connect("mail", command) as manager:
+                channel = await w.channel(manager)
+                await w.push(manager, channel, b"1")  # committed by the device
+                with channel.push_received(inbox):
+                    assert (await inbox.next()).payload == b"1"
+            assert process.stdin is not None
+            process.stdin.close()
+        assert not launched.exists()
+
 
 class TestBackground:
     """Work without a foreground handler."""

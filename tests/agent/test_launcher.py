@@ -25,7 +25,7 @@ from tocsin.agent import launcher
 from tocsin.agent.process_starter import MAX_SHOWN
 from tocsin.child_process import ChildProcess
 from tocsin.process_session import CAN_LOOK
-from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Fence, Launch, LaunchEnded
+from tocsin.protocol.messages import CallOffLaunch, Claimed, ClaimPayload, EndProcess, Fence, Launch, LaunchEnded
 from tocsin.protocol.platform.launches import LaunchPurpose, Phase
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the agent is for POSIX")
@@ -252,7 +252,7 @@ class TestClaim:
             caller = await world.called()
             world.launcher.claim("s1", "mail", ClaimPayload(1, caller.claim))
             assert isinstance(await world.told(), Claimed)
-            world.launcher.meet("s1", "mail", caller.pid)
+            world.launcher.meet("s1", caller.pid)
             assert world.launcher.launched("s1") is None
             go_on.set()
             with anyio.fail_after(PATIENCE):
@@ -458,6 +458,27 @@ class TestStop:
             await other.hang_up()
             await _until_forgotten(world)
 
+    async def test_what_is_called_off_was_not_started(
+        self, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A handler has its payload; a process that has been started goes on, as it may be its own handler."""
+        monkeypatch.setattr(launcher, "MAX_UNCLAIMED", 1)
+        world = make_world()
+        async with world.running():
+            world.launch(command(*PYTHON, WAIT))
+            world.launch(command(*PYTHON, WAIT), sequence=2)
+            world.launch(command(b"/bin/sh", b"-c", b"exit 3"), sequence=3)
+            caller = await world.called()
+            for sequence in (1, 2):
+                world.launcher.mailbox.send_nowait(CallOffLaunch("mail", sequence, 1))
+            await wait_all_tasks_blocked()
+            world.launcher.claim("s1", "mail", ClaimPayload(1, caller.claim))
+            assert await world.told() == Claimed("s1", "mail", 1, 1, 1)
+            ended = await world.told()
+            assert isinstance(ended, LaunchEnded)
+            assert ended.sequence == 3
+            await caller.hang_up()
+
     async def test_a_process_is_known_by_its_session_without_a_claim(
         self, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -469,11 +490,11 @@ class TestStop:
             world.launch(command(*PYTHON, WAIT), sequence=2)
             caller = await world.called()
             first, _ = caller.pid, await caller.says()
-            world.launcher.meet("elsewhere", "mail", os.getpid())
-            world.launcher.meet("elsewhere", "mail", 2**22)
+            world.launcher.meet("elsewhere", os.getpid())
+            world.launcher.meet("elsewhere", 2**22)
             assert world.sessions.command_of("elsewhere") is None
             for pid in (first, caller.pid):
-                world.launcher.meet("s1", "mail", pid)
+                world.launcher.meet("s1", pid)
                 assert world.sessions.command_of("s1") is not None
             other = await world.called()
             assert world.launcher.launched("s1") is not None

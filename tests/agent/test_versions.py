@@ -150,7 +150,7 @@ async def test_an_older_app_has_told_all_with_what_it_says_first(tmp_path: Path,
         frames = FrameStream(socket, 1024 * 1024)
         await frames.send([encode(m.SessionHello(version, "mail"))])
         await received(frames, version, m.SessionWelcome)
-        returning = w.agent._launcher._returning
+        returning = w.agent.platform.sessions
         assert returning.awaits(LaunchPurpose.PUSH, "mail")
         assert json.loads((tmp_path / "state" / NAME).read_bytes()) == line  # before the app is welcomed
         await frames.send([encode(m.Subscribe("c"))] + [encode(m.Resumed())] * (version == AGENT_VERSION))

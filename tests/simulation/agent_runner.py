@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tests.simulation.app_process import AGENT
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.agent.launcher import Launcher
 from tocsin.agent.session_door import SessionDoor
 from tocsin.repeat_log import RepeatLog
@@ -30,14 +31,16 @@ async def agent_serving(sim: Simulation, life: Life) -> AsyncIterator[None]:
         AGENT,
         start=sim.processes.start,
         new_claim=sim.processes.new_claim,
-        returning=sim.processes.returning(),
     )
-    life.door = SessionDoor(platform, _no_service, log, partial(_meet, launcher), launcher.part)
+    returning = life.returning
+    assert returning is not None
+    life.door = SessionDoor(platform, _no_service, log, partial(_meet, returning), returning.left)
     async with anyio.create_task_group() as serving:
         life.serving = serving
         try:
             async with anyio.create_task_group() as launching:
                 launching.start_soon(launcher.run)
+                launching.start_soon(returning.run)
                 try:
                     yield
                 finally:
@@ -52,6 +55,6 @@ async def _no_service(_app: str, _family: str) -> None:
     """There is no push service of the agent's own."""
 
 
-async def _meet(launcher: Launcher, session: str, app: str, _pid: int) -> None:
+async def _meet(returning: ReturningProcesses, session: str, app: str, _pid: int) -> None:
     """All processes are this one: a launch is known by its claim."""
-    launcher.meet(session, app, 0)
+    returning.met(session, app, 0)

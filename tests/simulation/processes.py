@@ -15,9 +15,9 @@ from attrs import define
 
 from tests.simulation.app_process import AWAY, AppProcess, PlayedStream
 from tests.simulation.record import Work
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.supervisor import Supervisor
 from tocsin.agent.process_starter import Started
-from tocsin.agent.returning_processes import ReturningProcesses
 from tocsin.child_process import ProcessEnd
 from tocsin.protocol.delivery.plain_rows import attempt_of
 from tocsin.protocol.platform.command import Command

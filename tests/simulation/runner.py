@@ -35,6 +35,7 @@ from tocsin.actors.actor import Actor, Wait
 from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.lifecycle import STOP_TIMEOUT, stop_in_order
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.supervisor import Supervisor
 from tocsin.actors.topology import Platform
 from tocsin.agent.launcher import Launcher
@@ -93,6 +94,7 @@ class Life:
     door: SessionDoor | None = None
     """Where the processes of apps come in; None where there is no agent."""
     launcher: Launcher | None = None
+    returning: ReturningProcesses | None = None
     serving: TaskGroup | None = None
     """The sockets of apps, while they are served."""
     streams: list[PlayedStream] = Factory(list)
@@ -188,10 +190,16 @@ class Simulation:
     def _conceive(self) -> Life:
         store = FragileStore(self.store, self.disk, self.die)
         told_by = HostParts([self.sensor], self.policy)
+        returning = self.processes.returning() if self.agent else None
         platform = Platform(
-            cast(Store, store), self.kernel, RetryPolicy(), launches=self.agent, host=told_by
-        )  # it has a store's methods
-        life = Life(platform, store)
+            cast(Store, store),  # it has a store's methods
+            self.kernel,
+            RetryPolicy(),
+            launches=self.agent,
+            host=told_by,
+            returning=returning,
+        )
+        life = Life(platform, store, returning=returning)
         for runner in life.platform.actors.values():
             _watch(runner, life, self.record)
         self._watch_time(life)

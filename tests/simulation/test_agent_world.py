@@ -134,16 +134,17 @@ def test_what_expires_while_a_process_starts_is_not_handed_over(monkeypatch: pyt
 
 
 def test_work_that_no_agent_knows_does_not_end_what_waits_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seed 327: it went on over a restart of the agent, and did not come again; it is told, and cut off in the end."""
+    """It went on over a restart of the agent, and has expired; it is told, and cut off in the end."""
     script = Script(
-        327,
+        1,
         [
-            Act("begin_process", [1, "both", "stops when told"]),
-            Act("push", [0, 3, None, 4]),
-            Act("crash", ["supervisor", "flush"]),
-            Act("decide", [0, True, False, True]),
-            Act("restart"),
-            Act("flip", ["quiet_hours"]),
+            Act("begin_process", [0, "works", "stops when told"]),
+            Act("pass_time", [1.0]),
+            Act("push", [0, 1, 3.0, 4]),
+            Act("pass_time", [5.0]),
+            Act("kill"),
+            Act("pass_time", [2.0]),
+            Act("push", [0, 1, None, 4]),
             Act("pass_time", [310.0]),
         ],
     )
@@ -158,21 +159,27 @@ def test_work_that_no_agent_knows_does_not_end_what_waits_behind_it(monkeypatch:
     assert found(script) == "what_dies_of_its_handling_was_seen"
 
 
+def test_a_lie_that_crosses_the_end_of_its_agent_ends_nothing_else() -> None:
+    """Seed 415: what was to be said of it left the agent by another way."""
+    assert found(Script(415, [Act("lie", ["no message of an app", 14], 7), Act("kill")])) == ""
+
+
 def test_what_waits_behind_work_that_was_done_before_waits_until_it_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two processes, the one that was not at work over the agent's absence came first, and began it again."""
+    """Of two processes, the one that was at work over the agent's absence came too late, and the other began it again."""
     script = Script(
-        9,
+        1,
         [
             Act("request", [1, 1]),
-            Act("break_store", ["fail_after", 7, 8.0]),
             Act("request", [0, 0], 1),
-            Act("end_process", [0], 10),
             Act("begin_process", [1, "trigger", "leaks"]),
             Act("begin_process", [0, "foreground", "completes"]),
             Act("begin_process", [1, "works", "takes its time"]),
             Act("begin_process", [1, "works", "takes its time"]),
             Act("push", [6, 2, 4000.0, 4]),
+            Act("stall_process", [3]),
             Act("kill"),
+            Act("pass_time", [3.0]),
+            Act("go_on"),
             Act("pass_time", [310.0]),
         ],
     )

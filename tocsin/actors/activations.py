@@ -18,6 +18,7 @@ from tocsin.persistence.shell_store import ClickStore, StoredActivation
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel import machine
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.text import MAX_DETAIL, harmless
 from tocsin.protocol.toasts.activation_life import (
     LAUNCH_BUDGET,
@@ -160,9 +161,9 @@ class Activations:
         self._apps[app].leave(session)
         self._next_turns(app)
 
-    def resumed(self, session: str) -> None:
-        """A session of before has said whether it takes clicks."""
-        self._effects.resumed(session)
+    def returned(self, app: str) -> None:
+        """The processes of before are back, or are not to come: one may be started."""
+        self._next_turns(app)
 
     def session_ended(self, session: str) -> None:
         """A session is gone: the clicks that it had come back."""
@@ -170,7 +171,7 @@ class Activations:
             for click in turns.drop_session(session):
                 self._depart(click)
             self._next_turns(app)
-        self._effects.resumed(session, has_ended=True)
+        self._sessions.resumed(LaunchPurpose.TOAST, session, has_ended=True)
 
     def done(self, app: str, message: m.ActivationDone) -> None:
         """The app is through with a click, whichever time it was handed out, and whether or not its handler has failed."""
@@ -218,7 +219,8 @@ class Activations:
         while not self._is_quiet:
             taker = turns.taker(self._sessions.is_retired)
             launched_for = self._sessions.click_of(taker)
-            move = turns.next_move(self._clock.monotonic(), taker, launched_for)
+            awaited = self._sessions.awaits(LaunchPurpose.TOAST, app)
+            move = turns.next_move(self._clock.monotonic(), taker, launched_for, awaited=awaited)
             if move is None:
                 return
             click, event = move

@@ -48,7 +48,7 @@ class ClickEffects:
         self._ended: list[int] = []
         self._replies: list[tuple[str, m.Message]] = []
         self._hand_outs: list[_HandOut] = []
-        self._orders: list[m.Launch | m.StopLaunch | m.SessionResumed] = []
+        self._orders: list[m.Launch | m.StopLaunch] = []
 
     def keep_command(self, app: str, command: bytes) -> None:
         """Keep what starts an app; an empty one removes it."""
@@ -71,10 +71,6 @@ class ClickEffects:
     def stop_launch(self, click: Click) -> None:
         """Have it ended."""
         self._orders.append(m.StopLaunch(click.app, click.number, click.attempt + 1, LaunchPurpose.TOAST))
-
-    def resumed(self, session: str, *, has_ended: bool = False) -> None:
-        """Let the launcher wait no longer for a session of before: it has told all, or has ended."""
-        self._orders.append(m.SessionResumed(session, LaunchPurpose.TOAST, has_ended))
 
     def end(self, click: Click) -> None:
         """Keep a click no more."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.delivery.payload_life import Tracked
-from tocsin.protocol.messages import CallOffLaunch, EndProcess, Launch, SessionResumed, StopLaunch
-from tocsin.protocol.platform.launches import LaunchPurpose
+from tocsin.protocol.messages import CallOffLaunch, EndProcess, Launch, StopLaunch
 
 
 class LaunchEffects:
@@ -19,7 +18,7 @@ class LaunchEffects:
     def __init__(self, launcher: Mailbox | None, watch: PayloadWatch | None = None) -> None:
         self._launcher = launcher
         self._watch = watch
-        self._orders: list[Launch | CallOffLaunch | StopLaunch | EndProcess | SessionResumed] = []
+        self._orders: list[Launch | CallOffLaunch | StopLaunch | EndProcess] = []
 
     def usable(self, command: bytes) -> bytes:
         """Return a command, or an empty one where this platform starts no processes."""
@@ -42,10 +41,6 @@ class LaunchEffects:
     def end(self, session: str) -> None:
         """Have the launched process ended whose session this is."""
         self._orders.append(EndProcess(session))
-
-    def resumed(self, session: str, *, has_ended: bool = False) -> None:
-        """Let the launcher wait no longer for a session of before: it has told all, or has ended."""
-        self._orders.append(SessionResumed(session, LaunchPurpose.PUSH, has_ended))
 
     def perform(self) -> None:
         """Order all of it."""

@@ -26,6 +26,7 @@ from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import BUDGET, GRACE, LAST_WORD
 from tocsin.protocol.platform.conditions import HostState
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.text import MAX_DETAIL, harmless
 from tocsin.protocol.values import DropReason, Outcome
@@ -80,7 +81,7 @@ class LifeSteps:
     def next_turn(self, app: str) -> None:
         """Begin with the first payload that waits, if it may; what has expired meanwhile ends on the way."""
         background = self.apps[app]
-        while background.may_begin(self.host):
+        while not self._sessions.awaits(LaunchPurpose.PUSH, app) and background.may_begin(self.host):
             tracked = background.queue[0]
             if self.has_expired(tracked):
                 self.step(tracked, Event.EXPIRED)

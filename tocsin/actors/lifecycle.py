@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.connection_mailbox import ConnectionMailbox
 from tocsin.actors.push_messages import SEED_KEY, refusal_words
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform
 from tocsin.host.promises import HostParts
@@ -53,7 +54,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     opens_links: bool = False,
     pictures: Sequence[Path] = (),
     host: HostParts | None = None,
-    reunion: anyio.Event | None = None,
+    returning: ReturningProcesses | None = None,
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
@@ -62,7 +63,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     :param opens_links: whether the desktop opens the links of toasts that are of the web or of mail; else they activate their app.
     :param pictures: folders whose pictures toasts may show.
     :param host: what tells of the machine, and of its policy; None: only apps do.
-    :param reunion: set when no process of before is still to come back, so that what is to be shown need not wait for it.
+    :param returning: knows the processes that had sessions before, and are to come back; None where there are none.
 
     :raises NotSupported: the device has push subscriptions, and what they need is not installed.
     :raises StateUnavailable: the database in the folder cannot be used.
@@ -73,7 +74,16 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     ):
         await _check_installed(store)
         policy = retries or RetryPolicy()
-        platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell, host=host)
+        platform = Platform(
+            store,
+            kernel or Kernel(),
+            policy,
+            dead_letters,
+            launches=launches,
+            shell=shell,
+            host=host,
+            returning=returning,
+        )
         store.watch(platform.note_fault)
         await platform.host_owner.recall()
         await platform.usage.recall()
@@ -87,7 +97,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
         async with task_group() as tasks:
             if platform.desktop_calls is not None:
                 tasks.start_soon(platform.desktop_calls.run, name="calls of the desktop")
-                tasks.start_soon(_open_shell, platform, reunion, name="reunion")
+                tasks.start_soon(_open_shell, platform, returning, name="reunion")
             if platform.link_opener is not None:
                 tasks.start_soon(platform.link_opener.run, name="links")
             await platform.start(tasks)
@@ -123,10 +133,10 @@ async def _shell_parts(
             yield ShellParts(store, desktop, boot(), picture, opens_links)
 
 
-async def _open_shell(platform: Platform, reunion: anyio.Event | None) -> None:
+async def _open_shell(platform: Platform, returning: ReturningProcesses | None) -> None:
     await anyio.sleep(REUNION)
-    if reunion is not None:
-        await reunion.wait()
+    if returning is not None:
+        await returning.over.wait()
     platform.open_shell()
 
 

@@ -9,11 +9,13 @@ from itertools import count
 from attrs import frozen
 
 from tocsin.actors.payload_watch import PayloadWatch
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.work_record import WorkRecord
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import Busy, PlatformUnavailable
 from tocsin.protocol.messages import Message, Stamped
 from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.tasks import Signal
 
 
@@ -32,9 +34,10 @@ class Stamp:
 class Sessions:
     """The mailboxes of the apps that are connected to this platform, by the name of their session."""
 
-    def __init__(self, watch: PayloadWatch | None = None) -> None:
+    def __init__(self, watch: PayloadWatch | None = None, returning: ReturningProcesses | None = None) -> None:
         self.watch = watch
         """Hears of what is handed over to sessions."""
+        self._returning = returning
         self._mailboxes: dict[str, Mailbox] = {}
         self._apps: dict[str, str] = {}
         self._commands: dict[str, str] = {}
@@ -113,6 +116,15 @@ class Sessions:
     def forget_retired(self, name: str) -> None:
         """Note that the supervisor has heard of the end of a session."""
         self._retired.discard(name)
+
+    def awaits(self, purpose: LaunchPurpose, app: str) -> bool:
+        """Tell whether a process of an app is still to come back, so that nothing of that purpose is begun with."""
+        return self._returning is not None and self._returning.awaits(purpose, app)
+
+    def resumed(self, purpose: LaunchPurpose, name: str, *, has_ended: bool = False) -> None:
+        """Note that all has been taken in that a session has told of what counts for a purpose, and its end where it has ended."""
+        if self._returning is not None:
+            self._returning.resumed(purpose, name, has_ended=has_ended)
 
     def apps(self) -> set[str]:
         """Return the apps that have a session."""

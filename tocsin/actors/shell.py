@@ -27,6 +27,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.errors import PushError, UnreadableContent
 from tocsin.protocol.platform.conditions import AppSettings
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.toast_label import ToastLabel, ToastMatch
 from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.render_popup import is_urgent, no_picture
@@ -74,7 +75,7 @@ class Shell(Actor):
     ) -> None:
         super().__init__()
         self._store, self._clock, self._alarm = store, senses.clock, senses.alarm
-        self._at_service, self._calls = senses.at_service, calls
+        self._at_service, self._calls, self._sessions = senses.at_service, calls, sessions
         self._answers = ShellAnswers(store, supervisor, sessions)
         self._activations = Activations(senses.clock, store, sessions, launcher, open_link)
         self._toasts = ToastBoard(senses.clock, calls, self._answers, boot)
@@ -266,7 +267,12 @@ class Shell(Actor):
     @receives_from_apps(m.Resumed)
     def resumed(self, _message: m.Resumed, stamped: m.Stamped) -> None:
         """A session of before has said whether it takes clicks."""
-        self._activations.resumed(stamped.session)
+        self._sessions.resumed(LaunchPurpose.TOAST, stamped.session)
+
+    @receives(m.AppReturned)
+    def returned(self, message: m.AppReturned, _: bytes) -> None:
+        """The processes of before are back, or are not to come."""
+        self._activations.returned(message.app)
 
     @receives_from_apps(m.ActivationDone)
     def activation_done(self, message: m.ActivationDone, stamped: m.Stamped) -> None:

@@ -11,6 +11,7 @@ from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, type_of
 from tocsin.protocol.delivery.recipients import Recipient, withheld_from
 from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.launches import LaunchPurpose
 
 
 class Subscribers:
@@ -77,7 +78,9 @@ class Subscribers:
 
     def report_ready(self, app: str) -> None:
         """Tell whether an app's payloads have somewhere to go without a foreground handler."""
-        self._reports.report(encode(m.AppReady(app, self._apps[app].ready)))
+        # While one is to come back that had a session before, it may have them in hand, or a handler in the foreground.
+        ready = self._apps[app].ready and not self._sessions.awaits(LaunchPurpose.PUSH, app)
+        self._reports.report(encode(m.AppReady(app, ready)))
 
     def report_all(self) -> None:
         """Tell a router that knows of no subscriber yet."""

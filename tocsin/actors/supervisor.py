@@ -21,6 +21,7 @@ from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.text import harmless
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -153,7 +154,7 @@ class Supervisor(Actor):
                 self._background_sessions.died(tracked, is_head=tracked in heads) if blamed else Event.GIVEN_BACK,
             )
         self._sessions.forget_retired(message.session)
-        self._launches.resumed(message.session, has_ended=True)
+        self._sessions.resumed(LaunchPurpose.PUSH, message.session, has_ended=True)
 
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
@@ -166,8 +167,14 @@ class Supervisor(Actor):
 
     @receives_from_apps(m.Resumed)
     def resumed(self, _message: m.Resumed, stamped: m.Stamped) -> None:
-        """A session of before has told all: what it has in hand is not launched for any more, and what else waits may be."""
-        self._launches.resumed(stamped.session)
+        """A session of before has told all."""
+        self._sessions.resumed(LaunchPurpose.PUSH, stamped.session)
+
+    @receives(m.AppReturned)
+    def returned(self, message: m.AppReturned, _: bytes) -> None:
+        """The processes of before are back, or are not to come: what waits for the app's background may be handed on and begun."""
+        self._subscribers.report_ready(message.app)
+        self._steps.next_turn(message.app)
 
     @receives_from_apps(m.Handled)
     def handled(self, message: m.Handled, stamped: m.Stamped) -> None:

@@ -38,6 +38,7 @@ from tocsin.actors.payload_router import PayloadRouter, RouterNeighbours
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.actors.push_messages import PushMessages
 from tocsin.actors.retry_scheduler import RetryScheduler
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.routes import (
     FROM_APPS,
     FROM_CONNECTION,
@@ -68,6 +69,7 @@ from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation, State
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.shell.opener import LinkOpener
 
@@ -85,11 +87,14 @@ class Platform:
         launches: bool = False,
         shell: ShellParts | None = None,
         host: HostParts | None = None,
+        returning: ReturningProcesses | None = None,
     ) -> None:
         self.kernel = kernel
         self._store = store
         self.watch = PayloadWatch(kernel.clock)
-        self.sessions = Sessions(self.watch)
+        self.sessions = Sessions(self.watch, returning)
+        if returning is not None:
+            returning.on_return = self._tell_returned
         self.connection = Mailbox("connection")
         self.launcher = Mailbox(LAUNCHER) if launches else None
         self.shell = Mailbox(SHELL) if shell is not None else None
@@ -171,6 +176,11 @@ class Platform:
                 boot=parts.boot,
             ),
         )
+
+    def _tell_returned(self, purpose: LaunchPurpose, app: str) -> None:
+        mailbox = self.actors["supervisor"].mailbox if purpose is LaunchPurpose.PUSH else self.shell
+        if mailbox is not None:
+            mailbox.send_urgent(m.AppReturned(app))
 
     def open_shell(self) -> None:
         """Let the shell take what is to be shown of channels that no session takes."""

@@ -24,7 +24,6 @@ from attrs import Factory, define, field, frozen
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.sessions import Sessions
 from tocsin.agent.process_starter import MAX_SHOWN, LaunchedProcess, NotStarted, ProcessStarter, StartProcess
-from tocsin.agent.returning_processes import ReturningProcesses
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.hresult import HResult
@@ -37,7 +36,6 @@ from tocsin.protocol.messages import (
     Failed,
     Launch,
     LaunchEnded,
-    SessionResumed,
     Stamped,
     StopLaunch,
 )
@@ -116,7 +114,6 @@ class Launcher:
     :param mailbox: where its orders and the claims of apps wait.
     :param supervisor: the mailbox that hears how each launch for a payload went.
     :param shell: the same for clicks on toasts; None where there are none.
-    :param returning: knows the apps for which nothing is launched yet, since processes of theirs are to come back.
     :param sessions: where claims are answered.
     :param socket: the agent's socket, which launched processes find in ``TOCSIN_SOCKET``.
     :param dead_letters: keeps what is not for it.
@@ -133,7 +130,6 @@ class Launcher:
         socket: Path,
         *,
         shell: Mailbox | None = None,
-        returning: ReturningProcesses | None = None,
         dead_letters: BadFrames | None = None,
         new_claim: Callable[[], str] = lambda: token_urlsafe(24),
         start: StartProcess | None = None,
@@ -144,7 +140,6 @@ class Launcher:
         if shell is not None:
             self._askers[LaunchPurpose.TOAST] = shell
         self._sessions = sessions
-        self._returning = ReturningProcesses() if returning is None else returning
         self._dead_letters = BadFrames() if dead_letters is None else dead_letters
         self._new_claim = new_claim
         self._grace = grace
@@ -170,7 +165,6 @@ class Launcher:
         """Serve until the mailbox is closed, or cancelled; processes that were launched live on."""
         try:
             async with task_group() as self._tasks:
-                self._tasks.start_soon(self._returning.run, self._give_turns)
                 with suppress(EndOfStream):
                     while True:
                         for frame in await self.mailbox.batch():
@@ -190,17 +184,11 @@ class Launcher:
                 return Launched(launch.process.pid, launch.command, launch.stamps)
         return None
 
-    def meet(self, session: str, app: str, pid: int) -> None:
-        """Note that a process has come with a session: whether it is of a launch is known by its leader, without a claim.
-
-        :param pid: its number; 0 where the system does not tell.
-        """
-        self._returning.met(session, app, pid)
+    def meet(self, session: str, pid: int) -> None:
+        """Note that a process has come with a session: whether it is of a launch is known by its leader, without a claim."""
         try:
-            leader = os.getsid(pid) if pid else 0
+            leader = os.getsid(pid)
         except OSError:  # it has just gone
-            leader = 0
-        if not leader:
             return
         for launch in list(self._launches.values()):
             if launch.process is not None and launch.process.pid == leader:
@@ -208,10 +196,6 @@ class Launcher:
                 return
         if any(each.phase in STARTING for each in self._launches.values()):  # faster than the news that it runs
             self._early.setdefault(leader, []).append(session)
-
-    def part(self, session: str) -> None:
-        """Note that a session has ended."""
-        self._returning.left(session)
 
     def _attach(self, launch: _Launched, session: str) -> None:
         launch.sessions.append(session)
@@ -252,8 +236,6 @@ class Launcher:
             case EndProcess(session):
                 for launch in [each for each in self._launches.values() if session in each.sessions]:
                     self._happened(launch, Event.STOP)
-            case SessionResumed(session, purpose, has_ended):
-                self._returning.resumed(purpose, session, has_ended=has_ended)
             case Stamped(session, app, inner) if isinstance(message := decode_own(inner), ClaimPayload):
                 self.claim(session, app, message)
             case other:
@@ -275,17 +257,11 @@ class Launcher:
 
     def _give_turns(self) -> None:
         for purpose, waiting in self._waiting.items():
-            held = []
             while waiting and sum(each.order.purpose is purpose for each in self._unclaimed) < MAX_UNCLAIMED:
                 launch = waiting.popleft()
-                if launch.phase is not Phase.WAITING:
-                    continue
-                if self._returning.awaits(purpose, launch.order.app):
-                    held.append(launch)
-                else:
+                if launch.phase is Phase.WAITING:
                     self._unclaimed.add(launch)
                     self._happened(launch, Event.TURN)
-            waiting.extendleft(reversed(held))
 
     def _happened(self, launch: _Launched, event: Event) -> None:
         """Perform what the table asks for."""

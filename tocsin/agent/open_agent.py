@@ -12,12 +12,12 @@ import anyio
 from attrs import frozen
 
 from tocsin.actors.lifecycle import open_platform
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.actors.topology import Platform
 from tocsin.agent.agent_control import KIND, AgentControl
 from tocsin.agent.app_registrations import AppRegistrations
 from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
-from tocsin.agent.returning_processes import ReturningProcesses
 from tocsin.agent.session_door import SessionDoor
 from tocsin.agent.sessions_file import SessionsFile, processes_before
 from tocsin.agent.takeover import take_over
@@ -131,17 +131,16 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
                 opens_links=desktop is not None,
                 pictures=pictures,
                 host=host or HostParts(policy=default_policy()),
-                reunion=returning.over,
+                returning=returning,
             )
         )
         assert platform.launcher is not None  # noqa: S101  # it was asked for
         log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
-        shell = platform.shell
-        launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=shell, returning=returning)
+        launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=platform.shell)
         registrations = AppRegistrations(own, platform)
         file = SessionsFile(folder, returning)
-        door = SessionDoor(platform, registrations.of, log, partial(_meet, launcher, file), launcher.part)
+        door = SessionDoor(platform, registrations.of, log, partial(_meet, file, launcher), returning.left)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)
         let_no_more_in = await stack.enter_async_context(serving)
@@ -158,6 +157,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:
             tasks.start_soon(launcher.run)
+            tasks.start_soon(returning.run)
             tasks.start_soon(file.run)
             tasks.start_soon(_sweep, log)
             tasks.start_soon(WorkWatch(platform.sessions.work, launcher.launched, supervisor).run)
@@ -168,10 +168,11 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
             tasks.cancel_scope.cancel()
 
 
-async def _meet(launcher: Launcher, file: SessionsFile, session: str, app: str, pid: int) -> None:
+async def _meet(file: SessionsFile, launcher: Launcher, session: str, app: str, pid: int) -> None:
     """Note who has come, for the next agent too: before an app is given what this one may not live to hear of."""
-    launcher.meet(session, app, pid)
-    await file.write()
+    if pid:
+        launcher.meet(session, pid)
+    await file.meet(session, app, pid)
 
 
 async def _prepare(socket: Path) -> None:

@@ -121,11 +121,7 @@ class SessionDoor:
                 try:
                     await self._met(stamp.session, app, pid or 0)
                     await self._welcome(frames, stamp, hello)
-                    async with task_group() as tasks:
-                        tasks.start_soon(self._write, frames, mailbox, hello.version, tasks.cancel_scope)
-                        with suppress(StreamBroken):
-                            await self._read(frames, stamp, mailbox, hello.version, early)
-                        tasks.cancel_scope.cancel()
+                    await self._carry_both_ways(frames, stamp, mailbox, hello.version, early)
                 except PushError as violation:
                     self._tell_log(app, type(violation), str(violation))
                     await _refuse(frames, violation)
@@ -135,6 +131,28 @@ class SessionDoor:
                         await self._platform.let_go(stamp)
         finally:
             self._open -= 1
+
+    async def _carry_both_ways(
+        self, frames: FrameStream, stamp: Stamp, mailbox: Mailbox, version: int, early: list[bytes]
+    ) -> None:
+        """Carry frames until the app leaves.
+
+        :raises PushError: the app does not keep the rules.
+        """
+        violation = None
+        async with task_group() as tasks:
+            tasks.start_soon(self._write, frames, mailbox, version, tasks.cancel_scope)
+            try:
+                await self._read(frames, stamp, mailbox, version, early)
+            except StreamBroken:
+                pass
+            except (
+                PushError
+            ) as found:  # raised behind the group: where the agent ends just then, there is no other word than that
+                violation = found
+            tasks.cancel_scope.cancel()
+        if violation is not None:
+            raise violation
 
     async def _welcome(self, frames: FrameStream, stamp: Stamp, hello: m.SessionHello) -> None:
         registration = await self._own_service(stamp.app, hello.family)

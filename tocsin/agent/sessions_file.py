@@ -14,7 +14,7 @@ from typing import Final
 import anyio
 from attrs import astuple
 
-from tocsin.agent.returning_processes import ReturningProcesses
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.private_file import NO_LINKS, PRIVATE, read_private
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.platform.reunion import SessionProcess
@@ -65,6 +65,11 @@ class SessionsFile:
         while True:
             await self.write()
             await self._returning.changed.wait()
+
+    async def meet(self, session: str, app: str, pid: int) -> None:
+        """Note that a process has come with a session, and write that down; ``pid`` is 0 where the system does not tell it."""
+        self._returning.met(session, app, pid)
+        await self.write()
 
     async def write(self) -> None:
         """Write them down as they are now; that it cannot be done is said once."""

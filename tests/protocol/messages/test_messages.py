@@ -60,7 +60,7 @@ TAGS = {
                 "ClaimPayload",
                 "Claimed",
                 "EndProcess",
-                "SessionResumed",
+                "AppReturned",
                 "CallOffLaunch",
             ],
             90,

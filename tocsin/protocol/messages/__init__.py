@@ -83,13 +83,13 @@ from tocsin.protocol.messages.host_state import (
 )
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce, SessionEnded, Stamped
 from tocsin.protocol.messages.launching import (
+    AppReturned,
     CallOffLaunch,
     Claimed,
     ClaimPayload,
     EndProcess,
     Launch,
     LaunchEnded,
-    SessionResumed,
     StopLaunch,
 )
 from tocsin.protocol.messages.operator import SettleDeadLetter
@@ -145,6 +145,7 @@ __all__ = [
     "ActorRestarted",
     "AlarmRang",
     "AppReady",
+    "AppReturned",
     "AppSettingsChanged",
     "Arrivals",
     "AskTiles",
@@ -220,7 +221,6 @@ __all__ = [
     "SessionLost",
     "SessionRefused",
     "SessionRestored",
-    "SessionResumed",
     "SessionWelcome",
     "SetBadge",
     "SetTile",

@@ -69,15 +69,10 @@ class EndProcess(Message):
 
 @tagged(96)
 @frozen
-class SessionResumed(Message):
-    """All has been taken in that counts for launches of this purpose and that a session of before, or one that has ended, has told.
+class AppReturned(Message):
+    """No process of an app, of those that had sessions with the agent before, is to come back any more: what waits for it may be begun."""
 
-    It is behind the orders that follow from that.
-    """
-
-    session: str
-    purpose: LaunchPurpose
-    has_ended: bool = False
+    app: str
 
 
 @tagged(93)

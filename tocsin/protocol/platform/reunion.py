@@ -1,9 +1,10 @@
 """Which processes an agent waits for at its start: those that had sessions with the agent before, and still run.
 
-What they have in hand must not be begun a second time. So no process of their app is launched until each of them has told
-the new agent all that it must know, has ended, or has had ``PATIENCE`` seconds.
+What they have in hand must not be begun a second time, and what waits is theirs. So until each of them has told the new agent
+all that it must know, has ended, or has had ``PATIENCE`` seconds, nothing is handed to the background of their app, and no
+process of it is launched.
 
-Its drivers are ``tocsin.agent.launcher`` and ``tocsin.agent.returning_processes``.
+Its driver is ``tocsin.actors.returning_processes``.
 """
 
 from __future__ import annotations
@@ -60,13 +61,9 @@ class Reunion:
         return list(out.elements())
 
     @property
-    def is_over(self) -> bool:
-        """Whether none is waited for."""
-        return not any(self._out.values())
-
-    def awaits(self, purpose: LaunchPurpose, app: str) -> bool:
-        """Tell whether a process of an app is still to come before one may be launched for that purpose."""
-        return any(process.app == app for process in self._out[purpose])
+    def awaited(self) -> frozenset[tuple[LaunchPurpose, str]]:
+        """The purposes, each with an app of which a process is still to come."""
+        return frozenset((purpose, process.app) for purpose, out in self._out.items() for process in out)
 
     def resumed(self, purpose: LaunchPurpose, app: str, pid: int) -> None:
         """Note that a session has told all that counts for a purpose; one that was not expected changes nothing."""

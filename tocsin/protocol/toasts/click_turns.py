@@ -23,7 +23,7 @@ starts another process: that program does one thing, and ends."""
 RETURN: Final = 2.0
 """Seconds that sessions have to say again that they take clicks, where clicks are found in the store, before one starts a process.
 
-That is for a shell that begins anew; those that were connected to an agent before this one are waited for by the launcher."""
+That is for a shell that begins anew; those that were connected to an agent before this one are ``awaited``."""
 
 _OPEN: Final = frozenset({Phase.WAITING, Phase.LAUNCHING})
 
@@ -65,11 +65,14 @@ class ClickTurns:
         """Return the session that has the clicks; empty where none takes them, but for those that are to take nothing more."""
         return next((session for session in reversed(self.takers) if not is_retired(session)), "")
 
-    def next_move(self, now: float, taker: str, launched_for: int) -> tuple[Click, Event] | None:
+    def next_move(
+        self, now: float, taker: str, launched_for: int, *, awaited: bool = False
+    ) -> tuple[Click, Event] | None:
         """Return what happens next, to which click; None where all wait for something else.
 
         :param taker: the session that has the clicks, or empty.
         :param launched_for: the number of the click that its process was launched for, or 0.
+        :param awaited: whether a process that had a session before is still to come back.
         """
         waiting = [click for click in self.clicks.values() if click.phase is Phase.WAITING]
         for click in waiting:
@@ -84,7 +87,7 @@ class ClickTurns:
                 return None
             is_its_own = first.phase is Phase.LAUNCHING and first.number == launched_for
             return first, Event.ARRIVED if is_its_own else Event.TAKEN
-        may_launch = self.command and not launching and now >= self.expected_until
+        may_launch = self.command and not launching and not awaited and now >= self.expected_until
         return (waiting[0], Event.LAUNCH) if waiting and may_launch else None
 
     def overdue(self, now: float) -> Click | None:

@@ -14,15 +14,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.agent.launching import PYTHON, WAIT, World, command
 from tests.helpers import PATIENCE
-from tocsin.agent import returning_processes
-from tocsin.agent.returning_processes import ReturningProcesses
+from tocsin.actors import returning_processes
+from tocsin.actors.returning_processes import ReturningProcesses
 from tocsin.agent.sessions_file import NAME, SessionsFile, processes_before
-from tocsin.mailbox import Mailbox
 from tocsin.process_session import began
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.messages import CallOffLaunch, SessionResumed
 from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.platform.reunion import SessionProcess
 
@@ -46,26 +43,26 @@ def running(app: str = "mail") -> Iterator[tuple[SessionProcess, subprocess.Pope
 async def over(returning: ReturningProcesses) -> None:
     """Run it until none is waited for."""
     with anyio.fail_after(PATIENCE):
-        await returning.run(lambda: None)
+        await returning.run()
 
 
 class TestWaiting:
     """Who is waited for, and until when."""
 
     async def test_a_process_that_ends_is_waited_for_no_longer(self) -> None:
-        """At once, and the launcher is told to look again."""
-        looks = []
+        """At once, and the supervisor and the shell hear of it."""
+        back = set[tuple[LaunchPurpose, str]]()
         with running() as (process, child):
             returning = ReturningProcesses([process])
+            returning.on_return = lambda purpose, app: back.add((purpose, app))
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(returning.run, lambda: looks.append(returning.awaits(PUSH, "mail")))
+                tasks.start_soon(returning.run)
                 await anyio.wait_all_tasks_blocked()
                 assert returning.awaits(PUSH, "mail")
                 assert not returning.awaits(PUSH, "chat")
                 assert child.stdin is not None
                 child.stdin.close()
-        assert looks[0]
-        assert not looks[-1]
+        assert back == {(purpose, "mail") for purpose in LaunchPurpose}
 
     async def test_another_process_of_that_number_is_not_waited_for(self) -> None:
         """It began at another time; and so it is with a number that no process has."""
@@ -100,7 +97,7 @@ class TestWaiting:
             returning = ReturningProcesses([process])
             returning.met("s1", "mail", process.pid)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(returning.run, lambda: None)
+                tasks.start_soon(returning.run)
                 child.kill()
                 with anyio.fail_after(PATIENCE):
                     while not returning._ended:  # noqa: ASYNC110  # another process
@@ -122,7 +119,7 @@ class TestWaiting:
             await over(ReturningProcesses([process, process, SessionProcess("chat", 0)]))
         assert caplog.record_tuples == [
             (
-                "tocsin.agent.returning_processes",
+                "tocsin.actors.returning_processes",
                 logging.WARNING,
                 f"mail: process {process.pid} has not come back within 0.02 s; it is waited for no longer",
             )
@@ -199,47 +196,3 @@ class TestFile:
             tasks.cancel_scope.cancel()
         (said,) = caplog.messages
         assert said.endswith("(No such file or directory): an agent after this one would not know which apps still run")
-
-
-class TestLauncher:
-    """What is ordered meanwhile."""
-
-    async def test_what_a_process_that_is_back_has_taken_is_launched_for_no_more(self, tmp_path: Path) -> None:
-        """It had nothing in hand, and a handler. A process that has been started goes on: it may be its own handler."""
-        with running() as (process, _):
-            world = World(tmp_path, returning=ReturningProcesses([process]))
-            world.launch(command(b"/bin/sh", b"-c", b"exit 3"))
-            world.launch(command(*PYTHON, WAIT), app="chat")
-            async with world.running():
-                caller = await world.called()
-                world.launcher.meet("mail/1", "mail", process.pid)
-                for app in ("mail", "chat"):
-                    world.launcher.mailbox.send_nowait(CallOffLaunch(app, 1, 1))
-                world.launcher.mailbox.send_nowait(SessionResumed("mail/1", PUSH))
-                world.launcher.mailbox.send_nowait(SessionResumed("mail/1", TOAST))
-                with anyio.fail_after(PATIENCE):
-                    await world.launcher._returning.over.wait()
-                assert world.processes() == [caller.pid]
-                await caller.hang_up()
-
-    @pytest.mark.parametrize("purpose", LaunchPurpose)
-    async def test_an_order_waits_until_its_app_is_back(self, tmp_path: Path, purpose: LaunchPurpose) -> None:
-        """What is called off until then was never begun; other apps do not wait."""
-        with running() as (process, _):
-            world = World(tmp_path, returning=ReturningProcesses([process]))
-            for number in (1, 2):
-                world.launch(command(b"/bin/sh", b"-c", b"exit 3"), number, purpose=purpose)
-            world.launch(command(b"/bin/sh", b"-c", b"exit 4"), app="chat", purpose=purpose)
-            world.stop(1, purpose)
-            asker = {PUSH: world.supervisor, TOAST: world.shell}[purpose]
-            async with world.running():
-                assert await self._detail(world, asker) == ("chat", 1, "4")
-                world.launcher.meet("mail/1", "mail", process.pid)
-                for each in LaunchPurpose:
-                    assert not world.processes()
-                    world.launcher.mailbox.send_nowait(SessionResumed("mail/1", each))
-                assert await self._detail(world, asker) == ("mail", 2, "3")
-
-    async def _detail(self, world: World, asker: Mailbox) -> tuple[str, int, str]:
-        ended = await world.told(asker)
-        return ended.app, ended.sequence, ended.detail.split("status ")[1][0]  # type: ignore[attr-defined]  # it is LaunchEnded

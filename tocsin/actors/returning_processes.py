@@ -51,9 +51,11 @@ class ReturningProcesses:
         """Set when none is waited for."""
         self._purposes = frozenset(purposes)
         self._reunion = Reunion(expected, self._purposes)
+        self._awaited = self._reunion.awaited
         self._sessions: dict[str, _Session] = {}
         self._ended: set[int] = set()
-        self._look_again: Callable[[], None] = lambda: None
+        self.on_return: Callable[[LaunchPurpose, str], None] | None = None
+        """Is called when an app is waited for no longer, for a purpose."""
 
     @property
     def processes(self) -> list[SessionProcess]:
@@ -63,8 +65,8 @@ class ReturningProcesses:
         return list((present | Counter(self._reunion.expected)).elements())
 
     def awaits(self, purpose: LaunchPurpose, app: str) -> bool:
-        """Tell whether a process of an app is still to come before one may be launched for that purpose."""
-        return self._reunion.awaits(purpose, app)
+        """Tell whether a process of an app is still to come, so that nothing of that purpose is begun with."""
+        return (purpose, app) in self._awaited
 
     def met(self, session: str, app: str, pid: int) -> None:
         """Note that a process has come with a session; ``pid`` is 0 where the system does not tell it."""
@@ -94,12 +96,8 @@ class ReturningProcesses:
                 del self._sessions[session]
         self._give_up_ended(known.process.pid)
 
-    async def run(self, look_again: Callable[[], None]) -> None:
-        """Wait for those that are to come, until all are there or have ended, or have had their time.
-
-        :param look_again: is called when one more need not be waited for.
-        """
-        self._look_again = look_again
+    async def run(self) -> None:
+        """Wait for those that are to come, until all are there or have ended, or have had their time."""
         async with task_group() as tasks:
             for process in {each.pid: each for each in self._reunion.expected if each.pid}.values():
                 tasks.start_soon(self._watch, process)
@@ -142,6 +140,9 @@ class ReturningProcesses:
 
     def _note(self) -> None:
         self.changed.set()
-        if self._reunion.is_over:
+        before, self._awaited = self._awaited, self._reunion.awaited
+        if self.on_return is not None:
+            for purpose, app in before - self._awaited:
+                self.on_return(purpose, app)
+        if not self._awaited:
             self.over.set()
-        self._look_again()
