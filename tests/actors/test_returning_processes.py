@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import anyio
 import pytest
 
 from tests.helpers import PATIENCE
-from tocsin.actors import returning_processes
+from tocsin.actors import lifecycle, returning_processes
 from tocsin.actors.returning_processes import ReturningProcesses
+from tocsin.actors.topology import Platform
 from tocsin.agent.sessions_file import NAME, SessionsFile, processes_before
 from tocsin.process_session import began
 from tocsin.protocol.errors import StateUnavailable
@@ -108,6 +111,23 @@ class TestWaiting:
                 assert (returning.awaits(PUSH, "mail"), returning.awaits(TOAST, "mail")) == (False, True)
                 returning.resumed(TOAST, "s1", has_ended=True)
             assert returning.over.is_set()
+
+    async def test_what_is_to_be_shown_waits_for_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An app that is on its way back may want to keep it from the shell."""
+        monkeypatch.setattr(lifecycle, "REUNION", 0)
+        opened = anyio.Event()
+        platform = cast(Platform, SimpleNamespace(open_shell=opened.set))
+        with running() as (process, child):
+            returning = ReturningProcesses([process])
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(returning.run)
+                tasks.start_soon(lifecycle._open_shell, platform, returning)
+                for _ in range(10):
+                    await anyio.wait_all_tasks_blocked()
+                assert not opened.is_set()
+                child.kill()
+                with anyio.fail_after(PATIENCE):
+                    await opened.wait()
 
     async def test_one_that_stands_still_is_waited_for_as_long_as_it_may(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
