@@ -185,6 +185,16 @@ class TestFile:
         (tmp_path / NAME).write_bytes(content)
         assert processes_before(tmp_path) == []
 
+    @pytest.mark.parametrize("pid", ["-1", "Infinity", str(2**70), '"x"'])
+    def test_a_number_that_no_process_can_have_counts_for_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: str
+    ) -> None:
+        """The agent starts all the same."""
+        monkeypatch.setattr("tocsin.agent.sessions_file.boot", lambda: "this")
+        line = f'{{"boot": "this", "sessions": [["mail", {pid}, 4]]}}\n'
+        (tmp_path / NAME).write_text(line, encoding="utf-8")
+        assert processes_before(tmp_path) == []
+
     def test_what_is_left_behind_the_line_counts_for_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

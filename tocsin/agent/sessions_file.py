@@ -24,6 +24,8 @@ NAME: Final = "sessions.json"
 
 _MOST = 2**20  # bytes; twice as many sessions as an agent has, of the longest names, are fewer
 
+_MAX_PID = 2**31 - 1
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,9 +43,10 @@ def processes_before(folder: Path) -> list[SessionProcess]:
         found = json.loads(content.partition(b"\n")[0])
         if found["boot"] != boot():
             return []
-        return [SessionProcess(str(app), int(pid), int(began)) for app, pid, began in found["sessions"]]
-    except (ValueError, RecursionError, LookupError, TypeError):  # it was not written to its end
+        processes = [SessionProcess(str(app), int(pid), int(began)) for app, pid, began in found["sessions"]]
+    except (ValueError, OverflowError, RecursionError, LookupError, TypeError):  # it was not written to its end
         return []
+    return [each for each in processes if 0 <= each.pid <= _MAX_PID]
 
 
 class SessionsFile:
