@@ -165,9 +165,8 @@ async def test_who_wants_no_answer_gets_none(address: str) -> None:
         heard: list[Message] = []
 
         def hear(message: Message) -> None:
-            if (
-                message.message_type is not MessageType.SIGNAL
-            ):  # the bus tells a connection its name, now or a moment ago
+            # The bus tells a connection its name by a signal, which may come late.
+            if message.message_type is not MessageType.SIGNAL:
                 heard.append(message)
 
         bus.add_message_handler(hear)

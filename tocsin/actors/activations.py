@@ -74,7 +74,7 @@ class Activations:
     # From the shell
 
     def restore(self, clicks: Iterable[StoredActivation], commands: Mapping[str, bytes]) -> None:
-        """Go on with what is in the store; sessions have ``RETURN`` to say that they take it before a process is started."""
+        """Go on with what is in the store; sessions have ``RETURN`` to say that they take clicks before a process is started."""
         for app, command in commands.items():
             self._apps[app].command = self._usable(command)
         for stored in clicks:

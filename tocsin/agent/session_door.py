@@ -146,10 +146,8 @@ class SessionDoor:
                 await self._read(frames, stamp, mailbox, version, early)
             except StreamBroken:
                 pass
-            except (
-                PushError
-            ) as found:  # raised behind the group: where the agent ends just then, there is no other word than that
-                violation = found
+            except PushError as found:
+                violation = found  # raised behind the group: an end of the agent in this moment would make it one error of several
             tasks.cancel_scope.cancel()
         if violation is not None:
             raise violation
@@ -168,7 +166,7 @@ class SessionDoor:
 
         :raises ProtocolViolation: it is none that an app may send, or more than it may, or the app does not read what it is sent.
         """
-        batch, limits, says_nothing = early, SessionLimits(), version < RESUMES_SINCE
+        batch, limits, resumes_silently = early, SessionLimits(), version < RESUMES_SINCE
         while True:
             for frame in batch if version == AGENT_VERSION else (from_version(version, each) for each in batch):
                 message = decode(frame)
@@ -176,8 +174,8 @@ class SessionDoor:
                 if mailbox.depth >= MAX_UNREAD:
                     raise ProtocolViolation(f"the app leaves {MAX_UNREAD} frames unread")
                 await self._platform.send(stamp, message, frame)
-            if batch and says_nothing:  # what it has to tell comes at once
-                says_nothing = False
+            if batch and resumes_silently:  # an older app tells all at once
+                resumes_silently = False
                 await self._platform.send(stamp, m.Resumed(), _RESUMED)
             batch = await frames.receive()
 

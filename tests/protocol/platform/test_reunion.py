@@ -21,7 +21,6 @@ class Reunions(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.purposes: list[LaunchPurpose] = []
         self.out: dict[LaunchPurpose, list[SessionProcess]] = {}
 
     @initialize(expected=st.lists(PROCESSES, max_size=6), purposes=st.sets(PURPOSES, min_size=1))

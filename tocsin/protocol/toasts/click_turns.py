@@ -23,7 +23,8 @@ starts another process: that program does one thing, and ends."""
 RETURN: Final = 2.0
 """Seconds that sessions have to say again that they take clicks, where clicks are found in the store, before one starts a process.
 
-That is for a shell that begins anew; those that were connected to an agent before this one are ``awaited``."""
+That is for a shell that begins anew; those that were connected to an agent before this one are ``awaited``.
+"""
 
 _OPEN: Final = frozenset({Phase.WAITING, Phase.LAUNCHING})
 
